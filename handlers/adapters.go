@@ -16,7 +16,7 @@ import (
 
 // Opened returns the registry as the Connectors of Deps: sources are read in
 // this process. A service reads them in an extract.Pool.
-func Opened(r *connectors.Registry, log *slog.Logger) Connectors {
+func Opened(r *connectors.Registry, log *slog.Logger) extract.Opener {
 	return extract.LocalOpener{Log: log, OpenSource: func(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Source, error) {
 		return r.Open(ctx, extract.OrganizationOf(of), connector, public, secret, limits)
 	}}

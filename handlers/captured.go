@@ -12,6 +12,7 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
+	"headwater/handlers/schema"
 	"headwater/handlers/syncoptions"
 )
 
@@ -73,12 +74,12 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 	if c.Captured, err = f.log.Capture(work, ask); err != nil {
 		return c, err
 	}
-	f.h.seam("captured")
+	f.j.Seam("captured")
 	if anew && c.Position != "" {
 		if err := f.behind("the log was taken up anew: it is read whole", func(string) bool { return true }); err != nil {
 			return c, err
 		}
-		f.h.seam("anew")
+		f.j.Seam("anew")
 		f.at.takenUp(c.Position)
 		if err := f.at.tell(f, true); err != nil {
 			return c, err
@@ -147,12 +148,12 @@ func (f *follower) passedBy() error {
 // gone on without, until they are read whole. What has landed of them does not show it:
 // another attempt, or another sync, would go on where they are.
 func (f *follower) behind(why string, is func(name string) bool) error {
-	all, err := f.h.state.Landed(f.j.address)
+	all, err := f.j.State.Landed(f.j.Address)
 	if err != nil {
 		return err
 	}
 	for _, t := range all {
-		if t.Mode != landing.Changes || t.SetAside || !is(nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})) {
+		if t.Mode != landing.Changes || t.SetAside || !is(schema.Name(t.Namespace, t.Name)) {
 			continue
 		}
 		if err := f.journal.tell(f.base, event.TableResult{
@@ -230,7 +231,7 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 // from there.
 func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 	if t.result.Status == statusFailed {
-		f.j.log.Debug("a table could not be read", "table", t.table.String(), "why", t.result.Message)
+		f.j.Log.Debug("a table could not be read", "table", t.table.String(), "why", t.result.Message)
 		if t.seek(t.result.Reason, event.ReasonNotFound) {
 			return errAgain
 		}

@@ -11,7 +11,10 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
+	"headwater/handlers/sourcelog"
 )
 
 // capture lands the changes of a source's log in rounds. Each round opens the source,
@@ -20,15 +23,15 @@ import (
 // connection is lost, the tables have changed or one of them has to be read whole; the
 // next goes on where the history says. It returns nil when the sync has ended as it
 // should, and takes over conn. stop ends work with a cause.
-func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn Conn) error {
-	f := &follower{attempt: a, base: ctx, stop: stop, reader: readerOf(a.j.address), conn: conn, known: map[string]*tableRun{}, unlogged: map[string]time.Time{}}
+func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn extract.Session) error {
+	f := &follower{attempt: a, base: ctx, stop: stop, reader: sourcelog.ReaderOf(a.j.Address), conn: conn, known: map[string]*tableRun{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
 	f.at.committed, f.at.fresh = orZero(a.source.Changes.CommittedAt), orZero(a.source.Changes.FreshUntil)
 	defer f.close()
 	defer func() { a.changes = f.at.changes() }()
 	for {
 		err := f.round(work)
-		if err = causeOf(work, err); err == nil {
+		if err = outcome.CauseOf(work, err); err == nil {
 			f.ended()
 			return nil
 		}
@@ -49,21 +52,9 @@ func orZero(at *time.Time) time.Time {
 	return *at
 }
 
-// readerOf returns the name under which a source's server knows the reader of its log,
-// such as that of a slot: at most 40 of a-z, 0-9 and _.
-func readerOf(a event.Address) string {
-	name := "headwater_" + strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}, strings.ToLower(a.Source))
-	return name[:min(len(name), 40)]
-}
-
 // ownerOf returns what tells a source from those of other services that have the same id,
 // because they have the same name: when it was connected.
-func ownerOf(v view) string {
+func ownerOf(v history.View) string {
 	if v.Created.IsZero() {
 		return ""
 	}
@@ -77,7 +68,7 @@ type follower struct {
 	base   context.Context // of the events, which outlives the work
 	stop   context.CancelCauseFunc
 	reader string
-	conn   Conn                 // nil after a failure
+	conn   extract.Session      // nil after a failure
 	log    extract.Capturer     // conn's
 	known  map[string]*tableRun // of the round before, by name
 	tables []*followed          // in the order of the capture
@@ -141,17 +132,17 @@ func (f *follower) open(work context.Context) error {
 		if f.given(work) {
 			f.at.forget()
 		}
-		v, err := f.j.load(work)
+		v, err := f.j.Load(work)
 		if err != nil {
 			return err
 		}
 		f.source = v
-		if f.conn, err = f.j.openCurrent(work, v, limitsOf(f.options)); err != nil {
+		if f.conn, err = f.h.inspector.OpenCurrent(work, f.j, v, limitsOf(f.options)); err != nil {
 			return err
 		}
 	}
 	if f.rounds > 1 {
-		found, err := f.j.discoverTables(work, f.conn)
+		found, err := f.h.inspector.Discover(work, f.j, f.conn)
 		if err != nil {
 			return err
 		}
@@ -234,7 +225,7 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 			return false, err
 		}
 	}
-	f.j.log.Debug("the log of changes is taken up again", "try", f.tries, "error", err)
+	f.j.Log.Debug("the log of changes is taken up again", "try", f.tries, "error", err)
 	return true, f.rest(work, f.tries)
 }
 
@@ -252,7 +243,7 @@ func (f *follower) prove(work context.Context) (err error) {
 		case <-time.After(f.h.options.RetryDelay / 4):
 		}
 	}
-	return causeOf(work, err)
+	return outcome.CauseOf(work, err)
 }
 
 const proofTries = 3
@@ -260,7 +251,7 @@ const proofTries = 3
 // wantedStill reports whether the schedule is still the one that began this continuous
 // sync. If that cannot be read it is true.
 func (f *follower) wantedStill() bool {
-	s, err := f.h.state.Source(f.j.address)
+	s, err := f.j.State.Source(f.j.Address)
 	return err != nil || f.wanted(s)
 }
 
@@ -344,7 +335,7 @@ func (f *follower) abort() {
 // close closes the source. The server keeps the reader's position.
 func (f *follower) close() {
 	if f.conn != nil {
-		f.j.closing(f.conn)
+		inspect.Close(f.j, f.conn)
 	}
 	f.conn, f.log = nil, nil
 }

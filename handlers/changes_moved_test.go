@@ -14,6 +14,7 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/drivertest/servers"
+	"headwater/handlers/sourcelog"
 	"headwater/projections"
 )
 
@@ -23,7 +24,7 @@ func TestADatabaseIsMovedWhileItIsFollowed(t *testing.T) {
 	o := quick()
 	o.ReleaseLimit = 2 * time.Second
 	s := newShop(t, o)
-	s.w.handlers.letGo = func(string) string { return "SELECT pg_drop_replication_slot('%s')" }
+	s.w.handlers.logs.LetGo = func(string) string { return "SELECT pg_drop_replication_slot('%s')" }
 	s.exec(`insert into orders select i, 'old ' || i from generate_series(1, 50) i`)
 	s.connect()
 	runs := make(chan struct{})
@@ -66,7 +67,7 @@ func TestADatabaseIsMovedWhileItIsFollowed(t *testing.T) {
 	s.exec(`insert into orders values (7, 'third')`)
 	s.connect()
 	given = s.w.givenUp()
-	if len(given) != 2 || given[1].Released || !strings.Contains(given[1].Message, "drop it there: SELECT pg_drop_replication_slot('"+readerOf(s.w.address)+"')") {
+	if len(given) != 2 || given[1].Released || !strings.Contains(given[1].Message, "drop it there: SELECT pg_drop_replication_slot('"+sourcelog.ReaderOf(s.w.address)+"')") {
 		t.Fatalf("%+v", given)
 	}
 	if op := s.sync(command.SyncOptions{}); op.Status != projections.StatusCompleted {
@@ -152,7 +153,7 @@ func TestADatabaseIsUpgradedByADump(t *testing.T) {
 	s.open(newer)
 	s.exec(`alter role ` + newer.User + ` password '` + older.Password + `'`)
 	newer.Password = older.Password
-	reader := readerOf(s.w.address)
+	reader := sourcelog.ReaderOf(s.w.address)
 	s.exec(`insert into orders select i, case when i < 10 then 'changed' else 'order ' || i end from generate_series(1, 50) i`,
 		`create publication `+reader+` for table only orders, only lines, only parted with (publish_via_partition_root)`,
 		`comment on publication `+reader+` is '`+note+`'`, `select pg_create_logical_replication_slot('`+reader+`', 'pgoutput')`,

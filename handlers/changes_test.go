@@ -14,6 +14,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 	"headwater/handlers/schedule"
+	"headwater/handlers/sourcelog"
 	"headwater/projections"
 )
 
@@ -23,7 +24,7 @@ func newLog(t *testing.T, o Options, tables ...string) (*world, *logged) {
 	o.PositionEvery, o.HeartbeatEvery = time.Nanosecond, 50*time.Millisecond
 	w := newWorld(t, o)
 	l := newLogged(tables...)
-	w.handlers.connectors = l
+	w.handlers.inspector.Connectors = l
 	w.connect()
 	return w, l
 }
@@ -96,7 +97,7 @@ func TestChangesLandBehindTheFirstRead(t *testing.T) {
 	}
 	s, err := w.store.Source(w.address)
 	w.check(err)
-	if s.Changes == nil || s.Changes.Position != "9" || l.readers[readerOf(w.address)] != 9 {
+	if s.Changes == nil || s.Changes.Position != "9" || l.readers[sourcelog.ReaderOf(w.address)] != 9 {
 		t.Errorf("the source stands at %+v, its server has %v", s.Changes, l.readers)
 	}
 	// Nothing new stays nothing.
@@ -175,7 +176,7 @@ func TestALostLogIsToldAndReadAnew(t *testing.T) {
 	w, l := newLog(t, quick(), "orders")
 	l.do("orders", driver.OpInsert, 1, "one")
 	w.do(w.syncCommand(capturing()))
-	delete(l.readers, readerOf(w.address))
+	delete(l.readers, sourcelog.ReaderOf(w.address))
 	l.do("orders", driver.OpInsert, 2, "two")
 	w.do(w.syncCommand(capturing()))
 	if got := last[*event.SyncFailed](w); got.Reason != event.ReasonSchemaChanged || !strings.Contains(got.Message, `sync_options.reset ["*"]`) {
@@ -289,7 +290,7 @@ func TestLagIsToldAndLimited(t *testing.T) {
 	if got := last[*event.SyncFailed](w); got.Reason != event.ReasonLimit || l.releases != 1 {
 		t.Errorf("%+v, %d releases", got, l.releases)
 	}
-	if got := last[*event.ChangesGivenUp](w); !got.Released || got.Reader != readerOf(w.address) {
+	if got := last[*event.ChangesGivenUp](w); !got.Released || got.Reader != sourcelog.ReaderOf(w.address) {
 		t.Errorf("%+v", got)
 	}
 	l.retained = 0
@@ -392,7 +393,7 @@ func TestARemovedSourceLetsItsLogGo(t *testing.T) {
 	l.mu.Unlock()
 	op := w.do(&command.RemoveSource{Meta: w.operation(event.KindCleanup)})
 	notes := strings.Join(op.Targets[0].Result.Notes, " ")
-	if !strings.Contains(notes, readerOf(w.address)) || !strings.Contains(notes, "superuser") {
+	if !strings.Contains(notes, sourcelog.ReaderOf(w.address)) || !strings.Contains(notes, "superuser") {
 		t.Errorf("the answer says %q", notes)
 	}
 	w.eventually("the log to be let go", func() bool {

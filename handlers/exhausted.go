@@ -11,6 +11,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/handlers/outcome"
 )
 
@@ -22,7 +23,7 @@ import (
 func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause error) error {
 	c, err := bus.CommandOf(msg)
 	if err == nil {
-		return h.failTarget(ctx, h.newJob(c), cause)
+		return h.failTarget(ctx, h.histories.Job(c), cause)
 	}
 	// Where a message may have its effect is told by its subject, not its body.
 	address, name, addressErr := event.ParseAddress(command.SubjectPrefix, msg.Metadata.Get(bus.MetaSubject))
@@ -33,7 +34,7 @@ func (h *Handlers) Exhausted(ctx context.Context, msg *message.Message, cause er
 	}
 	lost := &unreadable{name: name}
 	lost.Meta.Meta = event.At(address, meta.Operation)
-	j := h.newJob(&command.Command{ID: msg.UUID, Time: time.Now(), Data: lost})
+	j := h.histories.Job(&command.Command{ID: msg.UUID, Time: time.Now(), Data: lost})
 	return h.failTarget(ctx, j, outcome.Failf(event.ReasonInternal, "the request could not be read by this version of the service"))
 }
 
@@ -47,40 +48,35 @@ func (u *unreadable) CommandName() string { return u.name }
 
 // failTarget ends the job's target with the failure event of its verb, and does
 // what else must not be left behind.
-func (h *Handlers) failTarget(ctx context.Context, j *job, cause error) error {
+func (h *Handlers) failTarget(ctx context.Context, j *history.Job, cause error) error {
 	ctx, cancel := context.WithTimeout(ctx, h.options.Grace)
 	defer cancel()
 	reason, message := outcome.Explain(cause)
 	if reason == event.ReasonInternal || reason == event.ReasonCancelled {
 		// A worker that was stopped again and again is our fault as well.
 		reason = event.ReasonInternal
-		j.log.Error("a command was given up", "error", cause)
+		j.Log.Error("a command was given up", "error", cause)
 	}
-	_, err := j.advance(ctx, func(v view) (move, error) {
-		if verb, _ := verbOf(j.data); v.ended && !verb.whole {
-			return move{}, nil
+	_, err := j.Advance(ctx, func(v history.View) (history.Move, error) {
+		if verb, _ := verbOf(j.Data); v.Ended && !verb.whole {
+			return history.Move{}, nil
 		}
-		return j.failed(v, &outcome.Failure{Reason: reason, Message: message})
+		return h.failed(j, v, &outcome.Failure{Reason: reason, Message: message})
 	})
 	if err != nil {
-		return fmt.Errorf("give up %s of %s: %w", j.name, j.address.Source, err)
+		return fmt.Errorf("give up %s of %s: %w", j.Name, j.Address.Source, err)
 	}
-	if v, known := verbOf(j.data); known && v.settle != nil {
-		return v.settle(ctx, j)
+	if v, known := verbOf(j.Data); known && v.settle != nil {
+		return v.settle(ctx, h, j)
 	}
 	return nil
 }
 
 // failed returns the final event of the job's verb for a failure. A command that
 // cannot be read is rejected.
-func (j *job) failed(v view, why *outcome.Failure) (move, error) {
-	if verb, known := verbOf(j.data); known {
-		return verb.failed(j, v, why)
+func (h *Handlers) failed(j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
+	if verb, known := verbOf(j.Data); known {
+		return verb.failed(h, j, v, why)
 	}
-	return j.rejected(why.Reason, why.Message), nil
-}
-
-// rejected returns the CommandRejected that ends the job's target.
-func (j *job) rejected(reason event.Reason, message string) move {
-	return move{data: &event.CommandRejected{Meta: j.meta(true), Command: j.name, Reason: reason, Message: message}}
+	return j.Rejected(why.Reason, why.Message), nil
 }

@@ -50,7 +50,7 @@ func (t *tableRun) recall(before *tableRun, retry bool) {
 // target returns how the changes of a table land.
 func (t *followed) target(a *attempt) landing.Target {
 	return landing.Target{
-		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: landing.Changes,
+		Address: a.j.Address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: landing.Changes,
 		Key: slices.Clone(t.options.Key), Reset: t.options.Reset, Log: t.follow.log, Soft: t.follow.soft,
 		StopReplaced: a.options.OnReplaced == command.Stop,
 	}
@@ -63,7 +63,7 @@ func (t *followed) abort(ctx context.Context, a *attempt) {
 		return
 	}
 	if err := t.writer.Abort(ctx); err != nil {
-		a.j.log.Warn("uncommitted files stay until the table is written again", "table", t.table.String(), "error", err)
+		a.j.Log.Warn("uncommitted files stay until the table is written again", "table", t.table.String(), "error", err)
 	}
 	t.writer = nil
 }
@@ -145,7 +145,7 @@ func (t *tableRun) complete(fresh time.Time) {
 // failed decides what the failure of one table means. A transient failure, or one that
 // ends the work, is returned and ends the round. Any other sets only this table aside.
 func (f *follower) failed(work context.Context, t *followed, err error) error {
-	err = causeOf(work, err)
+	err = outcome.CauseOf(work, err)
 	switch {
 	case work.Err() != nil:
 		return err
@@ -177,7 +177,7 @@ const mostSought = 4
 func (f *follower) setAside(t *followed, why error) error {
 	reason, message := outcome.Explain(why)
 	if reason == event.ReasonInternal {
-		f.j.log.Error("a table's changes could not be landed", "table", t.table.String(), "error", why)
+		f.j.Log.Error("a table's changes could not be landed", "table", t.table.String(), "error", why)
 	}
 	next := ", and the next sync that takes it reads it whole"
 	if errors.Is(why, driver.ErrReplaced) && f.options.OnReplaced == command.Stop {

@@ -54,7 +54,7 @@ func (f *follower) look(work context.Context) error {
 	case errors.Is(err, driver.ErrReplaced):
 		return f.gone(err)
 	case err != nil: // whoever reads a table finds out
-		f.j.log.Debug("the log of changes could not be asked how it stands", "error", err)
+		f.j.Log.Debug("the log of changes could not be asked how it stands", "error", err)
 		return nil
 	}
 	f.at.keeps(s)

@@ -18,19 +18,28 @@ import (
 
 	"headwater/bus"
 	"headwater/bus/command"
+	"headwater/handlers/extract"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
+	"headwater/handlers/maintenance"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/removal"
+	"headwater/handlers/scheduling"
+	"headwater/handlers/sourcelog"
+	"headwater/handlers/sources"
+	"headwater/handlers/verification"
 )
 
 // Deps are what handlers work with. They are lent: handlers close none of them.
 type Deps struct {
-	Events     Events
+	Events     history.Events
 	State      readmodel.State
-	Connectors Connectors
+	Connectors extract.Opener
 	Lake       Lake
-	Vault      Vault
-	Commands   Commands     // where handlers, Sweep, RunSchedules and RunUpkeep send commands
-	Log        *slog.Logger // nil discards
+	Vault      sources.Vault
+	Commands   history.Commands // where handlers, Sweep, RunSchedules and RunUpkeep send commands
+	Log        *slog.Logger     // nil discards
 	Options    Options
 	// LetGo returns driver.Spec.LetGo of a connector; nil for none.
 	LetGo func(connector string) string
@@ -38,15 +47,18 @@ type Deps struct {
 
 // Handlers carries commands out. It is safe for concurrent use.
 type Handlers struct {
-	events     Events
-	state      readmodel.State
-	connectors Connectors
-	lake       Lake
-	vault      Vault
-	commands   Commands
-	log        *slog.Logger
-	options    Options
-	letGo      func(connector string) string // nil for none
+	histories   *history.Histories
+	inspector   *inspect.Inspector
+	logs        *sourcelog.Logs
+	sources     *sources.Sources
+	removals    *removal.Removals
+	sweeper     *removal.Sweeper
+	schedules   *scheduling.Schedules
+	verifier    *verification.Verifier
+	maintenance *maintenance.Maintenance
+	syncs       *Syncs
+	options     Options
+	log         *slog.Logger
 
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -58,11 +70,32 @@ func New(d Deps) *Handlers {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Handlers{
-		events: d.Events, state: d.State, connectors: d.Connectors, lake: d.Lake, vault: d.Vault, commands: d.Commands, log: log,
-		options: d.Options.WithDefaults(), letGo: d.LetGo, stopping: make(chan struct{}),
-	}
+	o := d.Options.WithDefaults()
+	h := &Handlers{options: o, log: log, stopping: make(chan struct{})}
+	h.histories = &history.Histories{Events: d.Events, State: d.State, Log: log, Seam: o.Seam}
+	h.inspector = &inspect.Inspector{Connectors: d.Connectors, Vault: d.Vault, Limit: o.InspectLimit, MaxTables: o.MaxTables, MaxColumns: o.MaxColumns}
+	h.logs = &sourcelog.Logs{Inspector: h.inspector, Commands: d.Commands, LetGo: d.LetGo, Limit: o.ReleaseLimit, RetryDelay: o.RetryDelay}
+	h.sources = &sources.Sources{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault}
+	h.removals = &removal.Removals{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault, Lake: d.Lake, Keep: o.Keep, RetryDelay: o.RetryDelay}
+	h.sweeper = &removal.Sweeper{State: d.State, Commands: d.Commands, Every: o.SweepEvery, Log: log}
+	h.schedules = &scheduling.Schedules{State: d.State, Commands: d.Commands, Clock: o.Clock, Stopping: h.stopping, Log: log}
+	h.verifier = &verification.Verifier{Inspector: h.inspector, Lake: d.Lake, LookEvery: o.HeartbeatEvery, Stopping: h.stopping}
+	h.maintenance = &maintenance.Maintenance{Lake: d.Lake, State: d.State, Commands: d.Commands, Clock: o.Clock, Every: o.UpkeepEvery, Stopping: h.stopping, Log: log}
+	h.syncs = &Syncs{inspector: h.inspector, logs: h.logs, removals: h.removals, lake: d.Lake, commands: d.Commands, options: o, stopping: h.stopping}
+	return h
 }
+
+// Sweep sends PurgeSource for every removed source whose grace period has passed, every
+// Options.SweepEvery until ctx ends. Any number of nodes may run it.
+func (h *Handlers) Sweep(ctx context.Context) { h.sweeper.Run(ctx) }
+
+// RunSchedules sends FireSchedule for every run of a schedule that is due, until ctx ends
+// or Stop is called. Any number of nodes may run it.
+func (h *Handlers) RunSchedules(ctx context.Context) { h.schedules.Run(ctx) }
+
+// RunUpkeep sends MaintainSource for landed tables that need maintenance after their
+// syncs, until ctx ends or Stop is called. Any number of nodes may run it.
+func (h *Handlers) RunUpkeep(ctx context.Context) { h.maintenance.Run(ctx) }
 
 // Stop ends the syncs that run on this node at their last commit, and returns their
 // commands to the bus for another worker; other commands are short and finish. It does
@@ -121,7 +154,7 @@ func (h *Handlers) PerOrganization(name string) int {
 // typed reads the command, gives up one whose deadline has passed, and calls
 // handle with a context that ends a little after the deadline, when even the
 // outcome can no longer be told.
-func typed[D command.Data](h *Handlers, handle func(context.Context, *job, D) error) message.NoPublishHandlerFunc {
+func typed[D command.Data](h *Handlers, handle func(context.Context, *history.Job, D) error) message.NoPublishHandlerFunc {
 	return func(msg *message.Message) error {
 		c, err := bus.CommandOf(msg)
 		if err != nil {
@@ -133,16 +166,16 @@ func typed[D command.Data](h *Handlers, handle func(context.Context, *job, D) er
 		}
 		ctx, cancel := context.WithCancel(msg.Context())
 		defer cancel()
-		j := h.newJob(c)
-		if j.overdue() {
+		j := h.histories.Job(c)
+		if j.Overdue() {
 			return h.failTarget(ctx, j, outcome.ErrOverdue)
 		}
-		if !j.deadline.IsZero() {
-			ctx, cancel = context.WithDeadline(ctx, j.deadline.Add(h.options.Grace))
+		if !j.Deadline.IsZero() {
+			ctx, cancel = context.WithDeadline(ctx, j.Deadline.Add(h.options.Grace))
 			defer cancel()
 		}
 		if err := handle(ctx, j, data); err != nil {
-			return fmt.Errorf("%s of %s: %w", c.Name(), j.address.Source, err)
+			return fmt.Errorf("%s of %s: %w", c.Name(), j.Address.Source, err)
 		}
 		return nil
 	}

@@ -15,8 +15,8 @@ import (
 	"headwater/handlers/landing/landingtest"
 )
 
-// history is a table of the fake source and how it is synced.
-type history struct {
+// landedHistory is a table of the fake source and how it is synced.
+type landedHistory struct {
 	*world
 	name    string
 	living  *living
@@ -24,9 +24,9 @@ type history struct {
 }
 
 // begin adds a living table to the source.
-func (w *world) begin(name string, l *living, o command.SyncOptions) *history {
+func (w *world) begin(name string, l *living, o command.SyncOptions) *landedHistory {
 	w.t.Helper()
-	h := &history{world: w, name: name, living: l, options: o}
+	h := &landedHistory{world: w, name: name, living: l, options: o}
 	w.source.mu.Lock()
 	defer w.source.mu.Unlock()
 	if w.source.living == nil {
@@ -38,7 +38,7 @@ func (w *world) begin(name string, l *living, o command.SyncOptions) *history {
 }
 
 // sync syncs the table, which must land.
-func (h *history) sync() event.TableResult {
+func (h *landedHistory) sync() event.TableResult {
 	h.t.Helper()
 	r := h.try()
 	if r.Status != statusCompleted {
@@ -48,7 +48,7 @@ func (h *history) sync() event.TableResult {
 }
 
 // try syncs the table and returns what became of it.
-func (h *history) try() event.TableResult {
+func (h *landedHistory) try() event.TableResult {
 	h.t.Helper()
 	h.do(h.syncCommand(h.options))
 	h.idle()
@@ -69,7 +69,7 @@ func (h *history) try() event.TableResult {
 }
 
 // landed returns the rows that readers see.
-func (h *history) rows(r event.TableResult) []string {
+func (h *landedHistory) rows(r event.TableResult) []string {
 	h.t.Helper()
 	found := []string{}
 	for rec, err := range landingtest.Rows(h.t.Context(), r.Location, int64(r.SnapshotID)) {
@@ -94,7 +94,7 @@ func (h *history) rows(r event.TableResult) []string {
 	return found
 }
 
-func (h *history) same(r event.TableResult, what string) {
+func (h *landedHistory) same(r event.TableResult, what string) {
 	h.t.Helper()
 	got, want := h.rows(r), h.living.strings()
 	if slices.Equal(got, want) {
@@ -107,7 +107,7 @@ func (h *history) same(r event.TableResult, what string) {
 
 // holds fails the test unless every row of the source landed, and no version of a
 // row, which is its key and its cursor, twice.
-func (h *history) holds(r event.TableResult, what string) {
+func (h *landedHistory) holds(r event.TableResult, what string) {
 	h.t.Helper()
 	got := h.rows(r)
 	if missing := minus(h.living.strings(), got); len(missing) > 0 {

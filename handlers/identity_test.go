@@ -82,7 +82,7 @@ func TestReplacedTables(t *testing.T) {
 	}
 }
 
-func (h *history) want(got, want []string) {
+func (h *landedHistory) want(got, want []string) {
 	h.t.Helper()
 	if !slices.Equal(got, want) {
 		h.t.Errorf("%s holds %v, want %v", h.name, got, want)

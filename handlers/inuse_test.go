@@ -55,15 +55,3 @@ func TestCursorInUseStays(t *testing.T) {
 		}
 	}
 }
-
-func TestWhatIsNotSeen(t *testing.T) {
-	at := driver.Column{Name: "updated_at", Type: driver.Of(driver.TimestampTZ)}
-	for cursor, want := range map[string]string{
-		"": "", "note": "", "id": "deleted or changed, and new ones with a lower id", "updated_at": "deleted, and changes that leave updated_at",
-	} {
-		table := driver.Table{Name: "orders", Cursor: cursor, Columns: []driver.Column{column("id", driver.Int64), at, {Name: "note", Unordered: true}}}
-		if got := notSeen(table); !strings.Contains(got, want) || want == "" && got != "" {
-			t.Errorf("%q: %q", cursor, got)
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/handlers/readmodel"
 )
 
@@ -18,7 +19,7 @@ func (a *attempt) take(ctx context.Context) error {
 	a.since = time.Now()
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
-	changes := a.h.state.Watch(watch, a.j.address)
+	changes := a.j.State.Watch(watch, a.j.Address)
 	for {
 		if err := a.begin(ctx); err != nil || !a.waits {
 			return err
@@ -37,19 +38,19 @@ func (a *attempt) take(ctx context.Context) error {
 // joins reports whether a live continuous sync holds the source and lands what this one
 // was requested for.
 func (a *attempt) joins(s readmodel.Source) bool {
-	return s.GoesOn() && a.follows == 0 && a.j.operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
+	return s.GoesOn() && a.follows == 0 && a.j.Operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
 }
 
 // joined returns the end of a sync whose changes the continuous one has landed, or no move
 // while it has not.
-func (a *attempt) joined(s readmodel.Source) move {
+func (a *attempt) joined(s readmodel.Source) history.Move {
 	fresh := s.Changes.FreshUntil
 	if a.waits = fresh == nil || fresh.Before(a.since); a.waits {
-		return move{}
+		return history.Move{}
 	}
 	changes := s.Changes.Changes
-	return move{stop: true, data: &event.SyncCompleted{
-		Meta: a.j.meta(true), SyncID: a.id, Status: "completed", Mode: command.Capture, DurationMS: time.Since(a.since).Milliseconds(),
+	return history.Move{Stop: true, Data: &event.SyncCompleted{
+		Meta: a.j.Meta(true), SyncID: a.id, Status: "completed", Mode: command.Capture, DurationMS: time.Since(a.since).Milliseconds(),
 		Tables: []event.TableResult{}, Changes: &changes,
 	}}
 }

@@ -3,12 +3,12 @@ package handlers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 
 	"headwater/bus"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
 )
@@ -54,21 +54,21 @@ type journal struct {
 // write appends an event. When somebody else wrote into the source's history,
 // it goes on behind that if the sync is still this attempt's, and else returns
 // *overtaken. Every other error is a *historyError.
-func (g *journal) write(ctx context.Context, m move) error {
+func (g *journal) write(ctx context.Context, m history.Move) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.writeLocked(ctx, m)
 }
 
-func (g *journal) writeLocked(ctx context.Context, m move) error {
-	m.data.Header().SourceName = g.attempt.source.Name
+func (g *journal) writeLocked(ctx context.Context, m history.Move) error {
+	m.Data.Header().SourceName = g.attempt.source.Name
 	for tries := 0; ; tries++ {
-		sequence, err := g.attempt.j.append(ctx, g.after, m)
+		sequence, err := g.attempt.j.Append(ctx, g.after, m)
 		if err == nil {
 			g.after = max(g.after, sequence)
 			return nil
 		}
-		if !errors.Is(err, bus.ErrConflict) || tries == maxConflicts {
+		if !errors.Is(err, bus.ErrConflict) || tries == history.MaxConflicts {
 			return &historyError{err}
 		}
 		if err := g.catchUp(ctx); err != nil {
@@ -79,14 +79,14 @@ func (g *journal) writeLocked(ctx context.Context, m move) error {
 
 // catchUp moves to the history's end, if the sync is still this attempt's.
 func (g *journal) catchUp(ctx context.Context) error {
-	v, err := g.attempt.j.load(ctx)
+	v, err := g.attempt.j.Load(ctx)
 	if err != nil {
 		return &historyError{err}
 	}
 	if err := g.attempt.owns(v.Source); err != nil {
 		return err
 	}
-	g.after = v.after
+	g.after = v.After
 	return nil
 }
 
@@ -95,9 +95,9 @@ func (g *journal) catchUp(ctx context.Context) error {
 func (g *journal) confirm(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	last, err := g.attempt.h.events.LastSequence(ctx, g.attempt.j.address)
+	last, err := g.attempt.j.Last(ctx)
 	if err != nil {
-		return &historyError{fmt.Errorf("read where the history ends: %w", err)}
+		return &historyError{err}
 	}
 	if last == g.after {
 		return nil
@@ -107,15 +107,15 @@ func (g *journal) confirm(ctx context.Context) error {
 
 // decide appends the move that next decides on from the source's newest state, if it has
 // one. Its errors are those of write, and that of next.
-func (g *journal) decide(ctx context.Context, next func(view) (move, error)) error {
+func (g *journal) decide(ctx context.Context, next func(history.View) (history.Move, error)) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	sequence, err := g.attempt.j.advance(ctx, func(v view) (move, error) {
+	sequence, err := g.attempt.j.Advance(ctx, func(v history.View) (history.Move, error) {
 		if err := g.attempt.owns(v.Source); err != nil {
-			return move{}, err
+			return history.Move{}, err
 		}
 		m, err := next(v)
-		m.stop = true
+		m.Stop = true
 		return m, err
 	})
 	var lost *overtaken
@@ -148,10 +148,10 @@ func (g *journal) running(ctx context.Context, t *tableRun) error {
 // has an earlier state.
 func (g *journal) progressLocked(ctx context.Context, t *tableRun) error {
 	g.written++
-	return g.writeLocked(ctx, move{
-		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(g.written),
-		data: &event.SyncProgressed{
-			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: t.snapshot(),
+	return g.writeLocked(ctx, history.Move{
+		Discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(g.written),
+		Data: &event.SyncProgressed{
+			Meta: g.attempt.j.Meta(false), SyncID: g.attempt.id, Table: t.snapshot(),
 			Records: g.attempt.totals.records.Load(), Bytes: g.attempt.totals.bytes.Load(),
 		},
 	})
@@ -162,10 +162,10 @@ func (g *journal) tell(ctx context.Context, result event.TableResult) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.written++
-	return g.writeLocked(ctx, move{
-		discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(g.written),
-		data: &event.SyncProgressed{
-			Meta: g.attempt.j.meta(false), SyncID: g.attempt.id, Table: result,
+	return g.writeLocked(ctx, history.Move{
+		Discriminator: strconv.FormatUint(g.attempt.fence, 10) + "." + strconv.Itoa(g.written),
+		Data: &event.SyncProgressed{
+			Meta: g.attempt.j.Meta(false), SyncID: g.attempt.id, Table: result,
 			Records: g.attempt.totals.records.Load(), Bytes: g.attempt.totals.bytes.Load(),
 		},
 	})
@@ -176,10 +176,10 @@ func (g *journal) tell(ctx context.Context, result event.TableResult) error {
 // function waits for that.
 func (a *attempt) watch(work context.Context, stop context.CancelCauseFunc) (wait func()) {
 	var wg sync.WaitGroup
-	changes := a.h.state.Watch(work, a.j.address)
+	changes := a.j.State.Watch(work, a.j.Address)
 	wg.Go(func() {
 		for {
-			source, err := a.h.state.Source(a.j.address)
+			source, err := a.j.State.Source(a.j.Address)
 			if err == nil {
 				err = a.owns(source)
 			}

@@ -13,6 +13,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/inspect"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/border"
 	"headwater/handlers/outcome"
@@ -21,7 +22,7 @@ import (
 // landAll lands every table, a few at once, each on a connection of its own; it
 // closes first, which serves one of them. A table that fails leaves the others
 // alone. The error is one that ends the attempt.
-func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFunc, first Conn) error {
+func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFunc, first extract.Session) error {
 	queue := make(chan *tableRun, len(a.tables))
 	for _, t := range a.tables {
 		queue <- t
@@ -50,7 +51,7 @@ func (a *attempt) landAll(ctx, work context.Context, stop context.CancelCauseFun
 		})
 	}
 	if len(a.tables) == 0 {
-		a.j.closing(first)
+		inspect.Close(a.j, first)
 	}
 	wg.Wait()
 	if err := context.Cause(work); err != nil && !errors.Is(err, outcome.ErrDeadline) {
@@ -66,7 +67,7 @@ func mayPass(err error) bool { return outcome.IsTransient(err) || errors.Is(err,
 // lander lands one table after another over one connection.
 type lander struct {
 	*attempt
-	conn Conn // nil before the first use and after a failure
+	conn extract.Session // nil before the first use and after a failure
 }
 
 // close ends the connection, unless it holds the moment of the sync: then it stays open
@@ -74,7 +75,7 @@ type lander struct {
 func (l *lander) close() {
 	l.width.forget(l)
 	if l.conn != nil && l.conn != l.moment.holder {
-		l.j.closing(l.conn)
+		inspect.Close(l.j, l.conn)
 	}
 	l.conn = nil
 }
@@ -101,7 +102,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 	delay := l.h.options.RetryDelay
 	retypes := 0
 	for tries := 0; ; tries++ {
-		err := causeOf(work, l.try(ctx, work, t))
+		err := outcome.CauseOf(work, l.try(ctx, work, t))
 		var lost *overtaken
 		var unwritten *historyError
 		switch {
@@ -134,7 +135,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 		if !mayPass(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
 			return l.failed(ctx, t, err, time.Since(began))
 		}
-		l.j.log.Debug("a table is tried again", "table", t.table.String(), "try", tries+1, "error", err)
+		l.j.Log.Debug("a table is tried again", "table", t.table.String(), "try", tries+1, "error", err)
 		select {
 		case <-work.Done():
 		case <-time.After(delay):
@@ -159,9 +160,9 @@ func (l *lander) restart(t *tableRun, err error) (again bool, why error) {
 func (l *lander) failed(ctx context.Context, t *tableRun, err error, took time.Duration) error {
 	reason, message := outcome.Explain(err)
 	if reason == event.ReasonInternal {
-		l.j.log.Error("a table could not be landed", "table", t.table.String(), "error", err)
+		l.j.Log.Error("a table could not be landed", "table", t.table.String(), "error", err)
 	} else if reason == event.ReasonStorage {
-		l.j.log.Warn("a table could not be landed", "table", t.table.String(), "error", err)
+		l.j.Log.Warn("a table could not be landed", "table", t.table.String(), "error", err)
 	}
 	t.fail(reason, message, took)
 	return l.checkpoint(ctx, t)
@@ -172,12 +173,12 @@ func (l *lander) failed(ctx context.Context, t *tableRun, err error, took time.D
 func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.j.log.Error("landing a table panicked", "table", t.table.String(), "stack", string(debug.Stack()))
+			l.j.Log.Error("landing a table panicked", "table", t.table.String(), "stack", string(debug.Stack()))
 			err = fmt.Errorf("landing %s panicked (%T)", t.table, p)
 		}
 	}()
 	if l.conn == nil {
-		if l.conn, err = l.j.openCurrent(work, l.source, limitsOf(l.options)); err != nil {
+		if l.conn, err = l.h.inspector.OpenCurrent(work, l.j, l.source, limitsOf(l.options)); err != nil {
 			return err
 		}
 	}
@@ -191,7 +192,7 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(work), l.h.options.Grace)
 		defer cancel()
 		if aborted := writer.Abort(ctx); aborted != nil {
-			l.j.log.Warn("uncommitted files stay until the table is written again", "table", t.table.String(), "error", aborted)
+			l.j.Log.Warn("uncommitted files stay until the table is written again", "table", t.table.String(), "error", aborted)
 		}
 	}()
 	// Taking the table over may have made it again behind the back of a worker
@@ -206,7 +207,7 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 // target says how a table lands.
 func (t *tableRun) target(a *attempt) landing.Target {
 	target := landing.Target{
-		Address: a.j.address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: t.mode(), CursorColumn: t.cursor,
+		Address: a.j.Address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: t.mode(), CursorColumn: t.cursor,
 		Merge: t.options.Merge, Deleted: t.options.Deleted, Reset: t.options.Reset || t.options.Replaced, Replaced: t.options.Replaced && !t.options.Reset,
 		From: t.options.From, StopReplaced: a.options.OnReplaced == command.Stop, KeepRows: a.options.OnColumnsChanged == command.Keep, AllowEmpty: a.options.AllowEmpty,
 	}
@@ -253,7 +254,7 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 	for m, err := range l.conn.Extract(ctx, request, files) {
 		idle.Stop()
 		if err != nil {
-			return causeOf(ctx, err)
+			return outcome.CauseOf(ctx, err)
 		}
 		l.moment.start(t)
 		if m.Apart != "" {
@@ -264,12 +265,12 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 		t.add(m.Rows, m.Bytes)
 		t.note(m.Notes...)
 		if m.Rows > 0 {
-			l.h.seam("wrote")
+			l.j.Seam("wrote")
 		}
 		switch {
 		case m.Plan != nil:
 			if err := writer.Keep(ctx, m.Plan.Kept); err != nil {
-				return causeOf(ctx, err)
+				return outcome.CauseOf(ctx, err)
 			}
 			writer.Start(m.Plan.Start)
 			if m.Plan.Unread == 1 && len(m.Plan.Kept) == 0 {
@@ -281,9 +282,9 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			done := t.committing()
 			err := stage(ctx, m.Range.Range, m.Range.Largest, m.Range.Border, m.Range.Parts)
 			if done(); err != nil {
-				return causeOf(ctx, err)
+				return outcome.CauseOf(ctx, err)
 			}
-			l.h.seam("staged")
+			l.j.Seam("staged")
 		case m.Checkpoint != nil:
 			if err := l.emptying(t, request, landed.Total); err != nil && m.Checkpoint.Final {
 				return err
@@ -337,12 +338,12 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 	t.parts(c.Parts)
 	if len(c.Parts) > 0 {
 		if err := writer.Add(c.Parts...); err != nil {
-			return causeOf(ctx, err)
+			return outcome.CauseOf(ctx, err)
 		}
 	} else if c.Final && next == nil {
 		var err error
 		if next, err = writer.StagedMax(); err != nil {
-			return causeOf(ctx, err)
+			return outcome.CauseOf(ctx, err)
 		}
 	}
 	writer.Reached(c.Border, c.Kept)
@@ -350,9 +351,9 @@ func (l *lander) commit(base, ctx context.Context, t *tableRun, writer Writer, c
 	done := t.committing()
 	committed, err := writer.Commit(ctx, next, c.Final)
 	if done(); err != nil {
-		return causeOf(ctx, err)
+		return outcome.CauseOf(ctx, err)
 	}
-	l.h.seam("committed")
+	l.j.Seam("committed")
 	t.note(writer.Notes()...)
 	t.commit(committed, c.Final)
 	return l.checkpoint(base, t)
@@ -363,6 +364,6 @@ func (l *lander) checkpoint(ctx context.Context, t *tableRun) error {
 	if err := l.journal.progress(ctx, t); err != nil {
 		return err
 	}
-	l.h.seam("checkpointed")
+	l.j.Seam("checkpointed")
 	return nil
 }

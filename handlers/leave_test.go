@@ -13,6 +13,7 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/sourcelog"
 	"headwater/projections"
 )
 
@@ -20,7 +21,7 @@ import (
 type hosts map[string]*logged
 
 func (h hosts) Open(_ context.Context, _, _ string, config, _ json.RawMessage, _ driver.Limits) (extract.Session, error) {
-	var at server
+	var at struct{ Host string }
 	if err := json.Unmarshal(config, &at); err != nil {
 		return nil, err
 	}
@@ -88,8 +89,8 @@ func TestAMovedSourceLetsItsLogGo(t *testing.T) {
 	o.ReleaseLimit = time.Second
 	w, old := newLog(t, o, "orders")
 	next, last := newLogged("orders"), newLogged("orders")
-	w.handlers.connectors = hosts{"a": old, "alias": old, "b": next, "c": last}
-	w.handlers.letGo = func(string) string { return "SELECT drop('%s')" }
+	w.handlers.inspector.Connectors = hosts{"a": old, "alias": old, "b": next, "c": last}
+	w.handlers.logs.LetGo = func(string) string { return "SELECT drop('%s')" }
 	old.do("orders", driver.OpInsert, 1, "of the old")
 	next.do("orders", driver.OpInsert, 2, "of the next")
 	last.do("orders", driver.OpInsert, 3, "of the last")
@@ -112,7 +113,7 @@ func TestAMovedSourceLetsItsLogGo(t *testing.T) {
 	w.wantEqual(next)
 	next.onRelease = func() error { return driver.E(driver.ErrPermission, nil, "must be superuser") }
 	move("c")
-	if given := w.givenUp(); len(given) != 2 || given[1].Released || !strings.Contains(given[1].Message, "superuser; drop it there: SELECT drop('"+readerOf(w.address)+"')") {
+	if given := w.givenUp(); len(given) != 2 || given[1].Released || !strings.Contains(given[1].Message, "superuser; drop it there: SELECT drop('"+sourcelog.ReaderOf(w.address)+"')") {
 		t.Fatalf("%+v", given[1])
 	}
 	w.do(w.syncCommand(capturing()))
@@ -124,7 +125,7 @@ func TestAMovedSourceLetsItsLogGo(t *testing.T) {
 func TestAMovedSourceIsFollowed(t *testing.T) {
 	w, old := newLog(t, quick(), "orders")
 	next := newLogged("orders")
-	w.handlers.connectors = hosts{"a": old, "b": next}
+	w.handlers.inspector.Connectors = hosts{"a": old, "b": next}
 	go w.handlers.RunSchedules(t.Context())
 	w.continuously(false)
 	for id := range int64(5) {

@@ -130,7 +130,7 @@ func TestSyncsTakeTurns(t *testing.T) {
 		many = 60
 	}
 	step := make(chan struct{})
-	w.handlers.state = gatedState{w.handlers.state, step}
+	w.handlers.histories.State = gatedState{w.handlers.histories.State, step}
 	sync := func(workspace string, n int) *command.SyncSource {
 		c := w.syncCommand(command.SyncOptions{})
 		a := w.address

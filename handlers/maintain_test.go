@@ -12,7 +12,6 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/landing"
-	"headwater/handlers/readmodel"
 	"headwater/projections"
 )
 
@@ -136,33 +135,6 @@ func TestTablesAreTended(t *testing.T) {
 	}
 	w.wantLanded("orders", 0, 90)
 }
-
-// Which sources are tended is what their history says.
-func TestTends(t *testing.T) {
-	for name, c := range map[string]struct {
-		source readmodel.Source
-		want   bool
-	}{
-		"connected":      {readmodel.Source{Connected: true}, true},
-		"removed":        {readmodel.Source{Removal: &readmodel.Removal{}}, false},
-		"synced":         {readmodel.Source{Connected: true, Running: &readmodel.Running{}}, false},
-		"switched off":   {readmodel.Source{Connected: true, Sync: []byte(`{"maintenance":"off"}`)}, false},
-		"of other rules": {readmodel.Source{Connected: true, Sync: []byte(`{"batch_size":7}`)}, true},
-	} {
-		h := New(Deps{State: oneSource{source: c.source}})
-		if got, err := (&tending{h: h}).tends(event.Address{}); err != nil || got != c.want {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
-	}
-}
-
-// oneSource is a State of one source.
-type oneSource struct {
-	readmodel.State
-	source readmodel.Source
-}
-
-func (s oneSource) Source(event.Address) (readmodel.Source, error) { return s.source, nil }
 
 // What keeps a table from being maintained is told, whoever asked; the tables beside it
 // are maintained, and all of them are as they were for who reads and syncs them.

@@ -8,6 +8,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/schema"
 	"headwater/handlers/syncoptions"
 )
 
@@ -22,14 +23,14 @@ func nothingFound(known []event.Table, left []event.LeftOut) error {
 	const check = "check its user's grants, its path and which schemas it reads"
 	why := ""
 	if len(left) > 0 {
-		why = "; left out is " + nameOf(event.Table{Namespace: left[0].Namespace, Name: left[0].Name}) + ": " + left[0].Reason
+		why = "; left out is " + schema.Name(left[0].Namespace, left[0].Name) + ": " + left[0].Reason
 	}
 	if len(known) == 0 {
 		return outcome.Failf(event.ReasonNotFound, "the source shows no table; %s%s", check, why)
 	}
 	names := make([]string, len(known))
 	for i, t := range known {
-		names[i] = nameOf(t)
+		names[i] = schema.Name(t.Namespace, t.Name)
 	}
 	return outcome.Failf(event.ReasonNotFound, "the source shows no table any more, and had %s; %s%s", syncoptions.SomeOf(names), check, why)
 }
@@ -54,7 +55,7 @@ func lost(known []event.Table, landed []readmodel.LandedTable, offered []event.T
 	for _, t := range landed {
 		add(t.Namespace, t.Name)
 	}
-	sortTables(names)
+	schema.Sort(names)
 	return names
 }
 

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"runtime"
 	"time"
+
+	"headwater/handlers/clock"
 )
 
 // Options bound what handlers do. The zero value of a field means its default.
@@ -48,7 +50,7 @@ type Options struct {
 	UpkeepEvery time.Duration
 
 	// Clock tells schedules and RunUpkeep the time: the system's.
-	Clock Clock
+	Clock clock.Clock
 
 	// Seam is called at each step of the durability order, for tests that stop
 	// a worker there: "appended <Event>", "wrote" (some rows), "staged" (a range),
@@ -90,7 +92,7 @@ func (o Options) WithDefaults() Options {
 	o.ReleaseLimit = cmp.Or(o.ReleaseLimit, 10*time.Second)
 	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
 	if o.Clock == nil {
-		o.Clock = systemClock{}
+		o.Clock = clock.System()
 	}
 	if o.SweepEvery == 0 {
 		if o.SweepEvery = time.Minute; o.Keep > 0 {
@@ -98,11 +100,4 @@ func (o Options) WithDefaults() Options {
 		}
 	}
 	return o
-}
-
-// seam marks a step of the durability order.
-func (h *Handlers) seam(step string) {
-	if h.options.Seam != nil {
-		h.options.Seam(step)
-	}
 }

@@ -48,49 +48,6 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-func TestEventIDs(t *testing.T) {
-	id := eventID("c", "SyncCompleted", "")
-	if id != eventID("c", "SyncCompleted", "") || len(id) != 36 || id[14] != '8' {
-		t.Errorf("%s is no stable UUID of version 8", id)
-	}
-	// Parts that run together must not make one id.
-	seen := map[string]bool{}
-	for _, parts := range [][3]string{{"ab", "c", ""}, {"a", "bc", ""}, {"a", "b", "c"}, {"", "abc", ""}} {
-		seen[eventID(parts[0], parts[1], parts[2])] = true
-	}
-	if len(seen) != 4 {
-		t.Errorf("%d ids for 4 events", len(seen))
-	}
-}
-
-func TestSchemaDiff(t *testing.T) {
-	table := func(name string, columns ...event.Column) event.Table {
-		return event.Table{Namespace: "s", Name: name, Kind: "table", PrimaryKey: []string{"id"}, Columns: columns}
-	}
-	id := event.Column{Name: "id", Type: "int64"}
-	text := event.Column{Name: "note", Type: "string", Nullable: true}
-	for _, c := range []struct {
-		name     string
-		from, to []event.Table
-		want     string
-	}{
-		{"same", []event.Table{table("a", id)}, []event.Table{table("a", id)}, "[] [] [] false"},
-		{"table added", []event.Table{table("a", id)}, []event.Table{table("a", id), table("b", id)}, "[s.b] [] [] false"},
-		{"table removed", []event.Table{table("a", id), table("b", id)}, []event.Table{table("a", id)}, "[] [s.b] [] true"},
-		{"column added", []event.Table{table("a", id)}, []event.Table{table("a", id, text)}, "[s.a.note] [] [] false"},
-		{"column removed", []event.Table{table("a", id, text)}, []event.Table{table("a", id)}, "[] [s.a.note] [] true"},
-		{"type", []event.Table{table("a", id)}, []event.Table{table("a", event.Column{Name: "id", Type: "string"})}, "[] [] [{s.a.id type int64 string}] true"},
-		{"may be null now", []event.Table{table("a", id)}, []event.Table{table("a", event.Column{Name: "id", Type: "int64", Nullable: true})}, "[] [] [{s.a.id nullable false true}] true"},
-		{"never null now", []event.Table{table("a", text)}, []event.Table{table("a", event.Column{Name: "note", Type: "string"})}, "[] [] [{s.a.note nullable true false}] false"},
-		{"namespaces are no prefixes", []event.Table{{Namespace: "a.b", Name: "c"}}, []event.Table{{Namespace: "a", Name: "b.c"}}, "[a.b.c] [a.b.c] [] true"},
-	} {
-		d := diff(c.from, c.to)
-		if got := fmt.Sprint(d.Added, d.Removed, d.Changed, d.Breaking); got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
-	}
-}
-
 // A command of a shape that this build cannot read ends as well.
 func TestUnreadableCommandEnds(t *testing.T) {
 	w := newWorld(t, quick())
@@ -158,20 +115,19 @@ func TestStopGivesSyncsBack(t *testing.T) {
 	reached, release := w.hold(3)
 	defer release()
 	c := w.syncCommand(command.SyncOptions{BatchSize: 10, Mode: landing.Incremental})
-	j := w.handlers.newJob(&command.Command{ID: "0190a000-0000-7000-8000-0000000000bb", Data: c})
 	ended := make(chan error, 1)
 	stopped := New(Deps{
-		Events: w.bus, State: w.handlers.state, Connectors: w.handlers.connectors, Lake: w.handlers.lake, Vault: w.vault, Options: o,
+		Events: w.bus, State: w.handlers.histories.State, Connectors: w.handlers.inspector.Connectors, Lake: faultyLake{Landing(w.lake), w}, Vault: w.vault, Options: o,
 	})
-	j.h = stopped
-	go func() { ended <- stopped.sync(t.Context(), j, c) }()
+	j := stopped.histories.Job(&command.Command{ID: "0190a000-0000-7000-8000-0000000000bb", Data: c})
+	go func() { ended <- stopped.syncs.sync(t.Context(), j, c) }()
 	<-reached
 	stopped.Stop()
 	stopped.Stop()
 	if _, snoozed := bus.Snoozed(<-ended); !snoozed {
 		t.Error("a stopped sync counts as failed or done")
 	}
-	if _, snoozed := bus.Snoozed(stopped.sync(t.Context(), j, c)); !snoozed {
+	if _, snoozed := bus.Snoozed(stopped.syncs.sync(t.Context(), j, c)); !snoozed {
 		t.Error("a worker that stops took a sync")
 	}
 	release()

@@ -90,20 +90,20 @@ func TestOvertakenWorkerFallsSilent(t *testing.T) {
 	reached, release := w.hold(3)
 	defer release()
 	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
-	stale := w.handlers.newJob(&command.Command{ID: "0190a000-0000-7000-8000-0000000000aa", Data: c})
+	stale := w.handlers.histories.Job(&command.Command{ID: "0190a000-0000-7000-8000-0000000000aa", Data: c})
 	ended := make(chan error, 1)
-	go func() { ended <- w.handlers.sync(t.Context(), stale, c) }()
+	go func() { ended <- w.handlers.syncs.sync(t.Context(), stale, c) }()
 	<-reached
 
-	v, err := stale.load(t.Context())
+	v, err := stale.Load(t.Context())
 	w.check(err)
 	taken := &event.SyncStarted{Meta: c.Meta.Meta, SyncID: c.SyncID, Attempt: 2, Mode: landing.FullRefresh}
-	fence, err := w.bus.Append(t.Context(), v.after, &event.Event{ID: "taken", Time: time.Now().UTC(), Data: taken})
+	fence, err := w.bus.Append(t.Context(), v.After, &event.Event{ID: "taken", Time: time.Now().UTC(), Data: taken})
 	if err != nil {
 		// A progress event came between.
-		v, err = stale.load(t.Context())
+		v, err = stale.Load(t.Context())
 		w.check(err)
-		fence, err = w.bus.Append(t.Context(), v.after, &event.Event{ID: "taken", Time: time.Now().UTC(), Data: taken})
+		fence, err = w.bus.Append(t.Context(), v.After, &event.Event{ID: "taken", Time: time.Now().UTC(), Data: taken})
 	}
 	w.check(err)
 	select {

@@ -8,6 +8,7 @@ import (
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/history"
 )
 
 // errGiven says that the log was given up while this sync read it, as by an update that
@@ -155,7 +156,7 @@ func (p *place) changesLocked() *event.Changes {
 	if p.landed == "" {
 		return nil
 	}
-	c := &event.Changes{Position: p.landed, CommittedAt: ref(p.committed), FreshUntil: ref(p.fresh), Message: p.message}
+	c := &event.Changes{Position: p.landed, CommittedAt: utc(p.committed), FreshUntil: utc(p.fresh), Message: p.message}
 	s := p.seen
 	if s == nil {
 		return c
@@ -167,12 +168,21 @@ func (p *place) changesLocked() *event.Changes {
 		return &n
 	}
 	delay := int64(s.Delay / time.Second)
-	c.At, c.BehindBytes, c.BehindSeconds = ref(s.At), known(s.Behind), &delay
+	c.At, c.BehindBytes, c.BehindSeconds = utc(s.At), known(s.Behind), &delay
 	c.RetainedBytes, c.LeftBytes, c.SlotState = known(s.Retained), known(s.Left), s.State
 	if c.Message == "" {
 		c.Message = s.Message
 	}
 	return c
+}
+
+// utc returns a reference to a time in UTC, nil to none.
+func utc(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	at = at.UTC()
+	return &at
 }
 
 // next returns what distinguishes the events of an attempt, another text each time.
@@ -204,7 +214,7 @@ func (p *place) tell(f *follower, now bool) error {
 		return err
 	}
 	p.confirmed = p.told
-	f.h.seam("confirmed")
+	f.j.Seam("confirmed")
 	return nil
 }
 
@@ -230,12 +240,12 @@ func (p *place) write(f *follower) (wrote bool, err error) {
 		return false, nil
 	}
 	id, given := p.nextLocked(f), false
-	if err := f.journal.decide(f.base, func(v view) (move, error) {
+	if err := f.journal.decide(f.base, func(v history.View) (history.Move, error) {
 		if given = p.told != "" && v.Changes.Position == ""; given {
-			return move{}, nil
+			return history.Move{}, nil
 		}
-		return move{discriminator: id, data: &event.ChangesLanded{
-			Meta: f.j.meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
+		return history.Move{Discriminator: id, Data: &event.ChangesLanded{
+			Meta: f.j.Meta(false), SyncID: f.id, Changes: *c, Records: f.totals.records.Load(), Bytes: f.totals.bytes.Load(),
 		}}, nil
 	}); err != nil {
 		return false, err
@@ -247,7 +257,7 @@ func (p *place) write(f *follower) (wrote bool, err error) {
 		p.stirred, p.stirredAt = false, at
 	}
 	p.told, p.toldAt = p.landed, time.Now()
-	f.h.seam("checkpointed")
+	f.j.Seam("checkpointed")
 	return true, nil
 }
 
@@ -275,8 +285,8 @@ func (p *place) warn(f *follower, over bool, message string) error {
 	if c == nil {
 		return nil
 	}
-	if err := f.journal.write(f.base, move{discriminator: p.nextLocked(f), data: &event.ChangesLagging{
-		Meta: f.j.meta(false), SyncID: f.id, Over: over, WarnBytes: f.options.LagWarn, Changes: *c, Message: message,
+	if err := f.journal.write(f.base, history.Move{Discriminator: p.nextLocked(f), Data: &event.ChangesLagging{
+		Meta: f.j.Meta(false), SyncID: f.id, Over: over, WarnBytes: f.options.LagWarn, Changes: *c, Message: message,
 	}}); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func TestALogIsOpenedWhereTheHistoryIs(t *testing.T) {
 	o := quick()
 	o.PositionEvery, o.HeartbeatEvery = time.Hour, time.Hour
 	w, l := newWorld(t, o), newLogged("orders")
-	w.handlers.connectors = l
+	w.handlers.inspector.Connectors = l
 	w.connect()
 	l.do("orders", driver.OpInsert, 1, "one")
 	w.do(w.syncCommand(capturing()))

@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
+	"headwater/handlers/schema"
 	"headwater/handlers/syncoptions"
 )
 
@@ -29,7 +30,7 @@ type tableOptions struct {
 // plan chooses the tables of a sync and how each is read; the unread ones fail
 // when it is their turn. Options that the tables of the schema cannot meet are a
 // failure that names them, before anything is read.
-func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, error) {
+func (a *attempt) plan(found schema.Found, schema []event.Table) ([]*tableRun, error) {
 	if err := a.check(schema); err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 		return nil, fmt.Errorf("sync_options.table_timeout: %w", err)
 	}
 	var runs []*tableRun
-	for _, t := range found.tables {
+	for _, t := range found.Tables {
 		if !a.choice.Takes(t.Namespace, t.Name) {
 			continue
 		}
@@ -62,7 +63,7 @@ func (a *attempt) plan(found discovered, schema []event.Table) ([]*tableRun, err
 		}
 		runs = append(runs, run)
 	}
-	for _, u := range found.unread {
+	for _, u := range found.Unread {
 		if a.choice.Takes(u.Namespace, u.Name) {
 			run := &tableRun{table: driver.Table{Namespace: u.Namespace, Name: u.Name}, unread: u.Err, totals: &a.totals}
 			run.result = event.TableResult{Name: u.Name, Namespace: u.Namespace, Status: statusWaiting, Mode: a.mode}

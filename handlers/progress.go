@@ -275,7 +275,7 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 					return
 				}
 				if err != nil && ctx.Err() == nil {
-					a.j.log.Warn("progress could not be written", "error", err)
+					a.j.Log.Warn("progress could not be written", "error", err)
 				}
 			}
 		}

@@ -150,7 +150,7 @@ func TestRestoreIsRefused(t *testing.T) {
 	w.connect()
 	w.remove(false)
 	first := w.address
-	next, err := w.handlers.state.SourceID("acme", "w1", "ada", "shop")
+	next, err := w.handlers.histories.State.SourceID("acme", "w1", "ada", "shop")
 	w.check(err)
 	w.address.Source = next
 	w.connect()
@@ -286,7 +286,7 @@ func TestRestoreAndPurgeRace(t *testing.T) {
 			return nil
 		}
 		w.eventually("the grace period to pass", func() bool { due, err := w.store.Due(time.Now()); return err == nil && len(due) == 1 })
-		w.check(w.handlers.sweep(t.Context()))
+		w.check(w.handlers.sweeper.Sweep(t.Context()))
 		w.eventually("the restore", func() bool { return slices.Contains(w.names(w.address), "SourceRestored") })
 		w.idle()
 		w.wantKept(ref, 100)

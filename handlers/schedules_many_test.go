@@ -11,12 +11,13 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/handlers/readmodel"
 )
 
 // countedSends takes the syncs that runs begin, and leaves the rest to the bus.
 type countedSends struct {
-	Commands
+	history.Commands
 	mu    sync.Mutex
 	syncs map[string]int // by the id of the command
 	of    map[string]int // by source
@@ -43,7 +44,7 @@ func TestThousandsAtOnce(t *testing.T) {
 	}
 	w, clock := scheduledWorld(t, 0)
 	sends := &countedSends{Commands: w.bus, syncs: map[string]int{}, of: map[string]int{}}
-	w.handlers.commands = sends
+	w.handlers.schedules.Commands = sends
 	var made errgroup.Group
 	made.SetLimit(64)
 	spread := map[time.Time]int{}
@@ -53,15 +54,15 @@ func TestThousandsAtOnce(t *testing.T) {
 		c, s := &event.SourceConnected{Name: a.Source, Connector: "fake", ConfigVersion: 1}, event.Schedule{Cron: "0 13 * * *", Jitter: "5m"}
 		changed := &event.ScheduleChanged{Version: 1}
 		c.Meta, changed.Meta = event.At(a, event.Operation{ID: "op_all"}), event.At(a, event.Operation{ID: "op_all"})
-		j := w.handlers.newJob(&command.Command{Data: &command.ChangeSchedule{Meta: command.Meta{Meta: changed.Meta}}})
-		if why, err := j.scheduled(view{}, s, changed); why != nil || err != nil {
+		j := w.handlers.histories.Job(&command.Command{Data: &command.ChangeSchedule{Meta: command.Meta{Meta: changed.Meta}}})
+		if why, err := w.handlers.schedules.Fill(j, history.View{}, s, changed); why != nil || err != nil {
 			t.Fatal(why, err)
 		}
 		spread[changed.NextRun.Truncate(time.Minute)]++
 		made.Go(func() error {
-			after, err := w.bus.Append(t.Context(), 0, &event.Event{ID: eventID(a.Source, "a", ""), Time: time.Now(), Data: c})
+			after, err := w.bus.Append(t.Context(), 0, &event.Event{ID: history.EventID(a.Source, "a", ""), Time: time.Now(), Data: c})
 			if err == nil {
-				_, err = w.bus.Append(t.Context(), after, &event.Event{ID: eventID(a.Source, "b", ""), Time: time.Now(), Data: changed})
+				_, err = w.bus.Append(t.Context(), after, &event.Event{ID: history.EventID(a.Source, "b", ""), Time: time.Now(), Data: changed})
 			}
 			return err
 		})

@@ -12,6 +12,7 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/projections"
 )
 
@@ -233,7 +234,7 @@ func TestClockChange(t *testing.T) {
 // between the decision and the sync, once a run.
 func TestManyNodes(t *testing.T) {
 	w, clock := scheduledWorld(t, 3)
-	w.handlers.commands = dyingSends{w.bus, w}
+	w.handlers.schedules.Commands = dyingSends{w.bus, w}
 	w.wantScheduled(event.Schedule{Every: "1m"})
 	var want []string
 	for i := range 5 {
@@ -249,7 +250,7 @@ func TestManyNodes(t *testing.T) {
 
 // dyingSends sends no sync for a worker that was killed.
 type dyingSends struct {
-	Commands
+	history.Commands
 	w *world
 }
 

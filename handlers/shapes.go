@@ -9,48 +9,11 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
+	"headwater/handlers/schema"
 )
-
-// filled returns the tables with what is known of those that had no row to look
-// at: their columns, key and cursor are what they were, not gone.
-func (j *job) filled(found []driver.Table) ([]driver.Table, error) {
-	if !slices.ContainsFunc(found, func(t driver.Table) bool { return t.Blank }) {
-		return found, nil
-	}
-	schema, err := j.h.state.Schema(j.address)
-	if err != nil {
-		return nil, fmt.Errorf("read the schema: %w", err)
-	}
-	known := schema.Tables
-	found = slices.Clone(found)
-	for i, t := range found {
-		if !t.Blank {
-			continue
-		}
-		at := slices.IndexFunc(known, func(k event.Table) bool { return k.Namespace == t.Namespace && k.Name == t.Name })
-		if at >= 0 && len(known[at].Columns) > 0 {
-			found[i] = asKnown(t, known[at])
-		}
-	}
-	return found, nil
-}
-
-// asKnown returns a table with the columns, key and cursor that it had. Columns
-// of types that this version does not know are as found, which is none.
-func asKnown(t driver.Table, known event.Table) driver.Table {
-	columns := make([]driver.Column, len(known.Columns))
-	for i, c := range known.Columns {
-		typ, err := driver.ParseType(c.Type)
-		if err != nil {
-			return t
-		}
-		columns[i] = driver.Column{Name: c.Name, Type: typ, SourceType: c.SourceType, Nullable: c.Nullable, Comment: c.Comment, Unordered: c.Unordered, Sampled: true}
-	}
-	t.Columns, t.Cursor = columns, known.Cursor
-	t.PrimaryKey = slices.Clone(known.PrimaryKey)
-	return t
-}
 
 // emptying returns why a read that brought no row must not take the place of
 // what landed, nil where it may or takes no place. An answer or a file without
@@ -72,27 +35,27 @@ const maxRetypes = 4
 // did not fit those of a sample, and makes them the source's schema. The table is
 // then read from its start.
 func (l *lander) retype(ctx, work context.Context, t *tableRun) error {
-	found, err := l.j.discoverTables(work, l.conn)
+	found, err := l.h.inspector.Discover(work, l.j, l.conn)
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(found.tables, func(f driver.Table) bool { return f.Namespace == t.table.Namespace && f.Name == t.table.Name })
+	at := slices.IndexFunc(found.Tables, func(f driver.Table) bool { return f.Namespace == t.table.Namespace && f.Name == t.table.Name })
 	if at < 0 {
 		return fmt.Errorf("the types of %s were to be found anew, and it is gone", t.table)
 	}
-	t.table = l.choice.Without(found.tables[at])
-	return l.journal.decide(ctx, func(view) (move, error) {
-		known, err := l.h.state.Schema(l.j.address)
+	t.table = l.choice.Without(found.Tables[at])
+	return l.journal.decide(ctx, func(history.View) (history.Move, error) {
+		known, err := l.j.State.Schema(l.j.Address)
 		if err != nil {
-			return move{}, fmt.Errorf("read the schema: %w", err)
+			return history.Move{}, fmt.Errorf("read the schema: %w", err)
 		}
 		tables := slices.Clone(known.Tables)
-		for _, now := range tablesOf(found.tables[at : at+1]) {
+		for _, now := range schema.Of(found.Tables[at : at+1]) {
 			if i := slices.IndexFunc(tables, func(k event.Table) bool { return k.Namespace == now.Namespace && k.Name == now.Name }); i >= 0 {
 				tables[i] = now
 			}
 		}
-		return l.j.versionMove(false, "sync", l.id, known, tables, known.LeftOut), nil
+		return inspect.NewVersion(l.j, false, "sync", l.id, known, tables, known.LeftOut), nil
 	})
 }
 
@@ -101,6 +64,6 @@ func (l *lander) retyped(ctx, work context.Context, t *tableRun, err error, befo
 	if !errors.Is(err, driver.ErrRetyped) || before >= maxRetypes || l.conn == nil || work.Err() != nil {
 		return false, nil
 	}
-	l.j.log.Debug("a table is read again with other types", "table", t.table.String(), "error", err)
+	l.j.Log.Debug("a table is read again with other types", "table", t.table.String(), "error", err)
 	return true, l.retype(ctx, work, t)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"headwater/handlers/extract"
+	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
 )
 
@@ -15,7 +16,7 @@ type moment struct {
 	name   string    // for Request.Moment, "" for none
 	at     time.Time // no row is older
 	why    string    // there is none though the source has such moments
-	holder Conn
+	holder extract.Session
 
 	mu    sync.Mutex
 	left  int           // tables that have not begun
@@ -24,7 +25,7 @@ type moment struct {
 
 // share fixes a moment for the tables of the attempt, which so many landers read.
 // Where there can be none each table has its own, and its result says so.
-func (a *attempt) share(ctx context.Context, first Conn, readers int) {
+func (a *attempt) share(ctx context.Context, first extract.Session, readers int) {
 	m := &a.moment
 	m.begun = make(chan struct{})
 	for _, t := range a.tables {
@@ -54,7 +55,7 @@ func (a *attempt) release(work context.Context) {
 	case <-a.moment.begun:
 	case <-work.Done():
 	}
-	a.j.closing(a.moment.holder)
+	inspect.Close(a.j, a.moment.holder)
 }
 
 // start notes that the read of a table has begun, or will not.

@@ -11,8 +11,10 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/history"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/sourcelog"
 )
 
 // stream applies the changes of the captured tables, flush by flush. It returns nil after
@@ -33,14 +35,14 @@ func (f *follower) stream(work context.Context) error {
 	defer f.beat(ctx, cancel)()
 	for m, err := range f.log.Changes(ctx, request) {
 		if err != nil {
-			return causeOf(ctx, err)
+			return outcome.CauseOf(ctx, err)
 		}
 		f.at.read(m.Rows)
 		for _, t := range f.tables {
 			t.note(m.Notes...)
 		}
 		if m.Rows > 0 {
-			f.h.seam("wrote")
+			f.j.Seam("wrote")
 		}
 		if m.Standing != nil {
 			if err := f.stands(*m.Standing); err != nil {
@@ -86,7 +88,7 @@ func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return causeOf(ctx, err)
+		return outcome.CauseOf(ctx, err)
 	}
 	f.tries = 0
 	if len(m.Tables) > 0 {
@@ -111,7 +113,7 @@ func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChang
 	if done(); err != nil {
 		return err
 	}
-	f.h.seam("committed")
+	f.j.Seam("committed")
 	t.note(t.writer.Notes()...)
 	t.landed(c, committed, m.Position, fresh)
 	return nil
@@ -195,7 +197,7 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 	if retry && f.at.idle() {
 		return errAgain
 	}
-	s, err := f.h.state.Source(f.j.address)
+	s, err := f.j.State.Source(f.j.Address)
 	if err != nil || f.wanted(s) && s.ConfigVersion == f.source.ConfigVersion { // other settings are those of the next one
 		return err
 	}
@@ -263,12 +265,12 @@ func (f *follower) bounds(kept int64, loading string) error {
 func (f *follower) giveUp(why string) error {
 	position := f.at.position()
 	f.close()
-	err := f.j.release(f.base, f.source)
+	err := f.h.logs.Release(f.base, f.j, f.source)
 	if err != nil {
-		why += "; " + unreleased(f.reader, err)
+		why += "; " + sourcelog.Unreleased(f.reader, err)
 	}
-	if err := f.journal.write(f.base, move{discriminator: f.at.next(f), data: &event.ChangesGivenUp{
-		Meta: f.j.meta(false), SyncID: f.id, Reader: f.reader, Position: position, Released: err == nil, Reason: event.ReasonLimit, Message: why,
+	if err := f.journal.write(f.base, history.Move{Discriminator: f.at.next(f), Data: &event.ChangesGivenUp{
+		Meta: f.j.Meta(false), SyncID: f.id, Reader: f.reader, Position: position, Released: err == nil, Reason: event.ReasonLimit, Message: why,
 	}}); err != nil {
 		return err
 	}

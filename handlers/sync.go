@@ -12,11 +12,27 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/removal"
+	"headwater/handlers/schema"
+	"headwater/handlers/sourcelog"
 	"headwater/handlers/syncoptions"
 )
+
+// Syncs lands the tables of sources in the lake. It is safe for concurrent use.
+type Syncs struct {
+	inspector *inspect.Inspector
+	logs      *sourcelog.Logs
+	removals  *removal.Removals
+	lake      syncLake
+	commands  history.Commands
+	options   Options
+	stopping  <-chan struct{} // returns syncs at their last commit
+}
 
 // attempt is one worker's go at one sync. The sequence of its SyncStarted is its
 // fence: whoever starts the sync again, cancels it or removes the source writes
@@ -27,8 +43,8 @@ import (
 // worker that dies between two of them is followed by one that reads from the
 // lake what was committed and goes on there.
 type attempt struct {
-	h       *Handlers
-	j       *job
+	h       *Syncs
+	j       *history.Job
 	id      string
 	asked   command.SyncOptions // by the call alone
 	options command.SyncOptions // with those that the source keeps
@@ -36,7 +52,7 @@ type attempt struct {
 	number  int
 	fence   uint64
 	begun   time.Time // when the first attempt was started
-	source  view
+	source  history.View
 	journal *journal
 	tables  []*tableRun
 	choice  *syncoptions.Choice
@@ -56,17 +72,17 @@ type attempt struct {
 }
 
 // sync lands a source's tables in the lake.
-func (h *Handlers) sync(ctx context.Context, j *job, c *command.SyncSource) error {
+func (h *Syncs) sync(ctx context.Context, j *history.Job, c *command.SyncSource) error {
 	return h.carryOut(ctx, &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options})
 }
 
 // follow lands the changes to a source's tables as they come.
-func (h *Handlers) follow(ctx context.Context, j *job, c *command.FollowSource) error {
+func (h *Syncs) follow(ctx context.Context, j *history.Job, c *command.FollowSource) error {
 	return h.carryOut(ctx, &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options, follows: c.Version})
 }
 
 // carryOut has an attempt begin its sync and bring it to its end.
-func (h *Handlers) carryOut(ctx context.Context, a *attempt) error {
+func (h *Syncs) carryOut(ctx context.Context, a *attempt) error {
 	j := a.j
 	select {
 	case <-h.stopping:
@@ -86,14 +102,14 @@ func (h *Handlers) carryOut(ctx context.Context, a *attempt) error {
 	if !errors.As(err, &lost) || ctx.Err() != nil {
 		return err
 	}
-	v, err := j.load(ctx)
+	v, err := j.Load(ctx)
 	if err != nil {
 		return err
 	}
 	if v.Removal != nil {
 		// This worker may have begun a table again after whoever purged the
 		// source had dropped it.
-		return j.destroyPurged(ctx)
+		return h.removals.DestroyPurged(ctx, j)
 	}
 	if lost.resumed {
 		// The command is in the hands of the worker that took over; neither an
@@ -107,37 +123,37 @@ func (h *Handlers) carryOut(ctx context.Context, a *attempt) error {
 // leaves the fence at 0 then.
 func (a *attempt) begin(ctx context.Context) error {
 	taken := false
-	sequence, err := a.j.advance(ctx, func(v view) (move, error) {
+	sequence, err := a.j.Advance(ctx, func(v history.View) (history.Move, error) {
 		taken, a.source, a.waits = false, v, false
-		known, err := a.h.state.Sync(a.j.address, a.id)
+		known, err := a.j.State.Sync(a.j.Address, a.id)
 		switch {
 		case err != nil:
-			return move{}, fmt.Errorf("read the sync's state: %w", err)
-		case v.ended || known.Ended:
-			return move{}, nil
-		case missing(v) != nil:
-			reason, message := outcome.Explain(missing(v))
-			return a.j.rejected(reason, message), nil
+			return history.Move{}, fmt.Errorf("read the sync's state: %w", err)
+		case v.Ended || known.Ended:
+			return history.Move{}, nil
+		case v.Missing() != nil:
+			reason, message := outcome.Explain(v.Missing())
+			return a.j.Rejected(reason, message), nil
 		case v.Running != nil && v.Running.SyncID != a.id && a.joins(v.Source):
 			return a.joined(v.Source), nil
 		case v.Running != nil && v.Running.SyncID != a.id:
 			return a.behind(v.Source), nil
 		case a.follows > 0 && v.Running == nil && !a.wanted(v.Source): // one that runs has to come to its end
-			return a.j.rejected(event.ReasonConflict, "the source has another schedule by now"), nil
+			return a.j.Rejected(event.ReasonConflict, "the source has another schedule by now"), nil
 		}
 		names, estimates, err := a.expected()
 		if err != nil {
-			return move{}, err
+			return history.Move{}, err
 		}
 		taken, a.number, a.begun = true, known.Attempt+1, known.Started
 		// Two workers that take the same attempt must not look like one that
 		// says so twice, so this id is nobody else's.
 		id, err := uuid.NewV7()
 		if err != nil {
-			return move{}, fmt.Errorf("make an id: %w", err)
+			return history.Move{}, fmt.Errorf("make an id: %w", err)
 		}
-		return move{id: id.String(), stop: true, data: &event.SyncStarted{
-			Meta: a.j.meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates,
+		return history.Move{ID: id.String(), Stop: true, Data: &event.SyncStarted{
+			Meta: a.j.Meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates,
 		}}, nil
 	})
 	if err != nil || !taken {
@@ -154,25 +170,25 @@ func (a *attempt) begin(ctx context.Context) error {
 // behind returns the move for a source that another sync holds: follow that
 // one, unless its worker has not been heard of for so long that it must be lost
 // together with its command.
-func (a *attempt) behind(s readmodel.Source) move {
+func (a *attempt) behind(s readmodel.Source) history.Move {
 	other := s.Running
 	if time.Since(other.Updated) < a.h.options.StaleAfter {
-		byItself := a.j.operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
+		byItself := a.j.Operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
 		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
 			way := "wait for it or cancel it"
 			if s.GoesOn() {
 				way = "it goes on until its schedule is paused: headwater schedule pause " + s.Name
 			}
-			return a.j.rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; "+way)
+			return a.j.Rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; "+way)
 		}
-		m := a.j.rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
-		m.data.(*event.CommandRejected).SyncID = other.SyncID
+		m := a.j.Rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
+		m.Data.(*event.CommandRejected).SyncID = other.SyncID
 		return m
 	}
 	op := other.Operation
 	op.Final = true
-	return move{discriminator: other.SyncID, data: &event.SyncFailed{
-		Meta: event.At(a.j.address, op), SyncID: other.SyncID, Reason: event.ReasonInternal,
+	return history.Move{Discriminator: other.SyncID, Data: &event.SyncFailed{
+		Meta: event.At(a.j.Address, op), SyncID: other.SyncID, Reason: event.ReasonInternal,
 		Message: "its worker was lost", DurationMS: time.Since(other.Started).Milliseconds(), Tables: []event.TableResult{},
 	}}
 }
@@ -180,23 +196,23 @@ func (a *attempt) behind(s readmodel.Source) move {
 // expected returns the tables that the sync would take by the schema known so
 // far, and about how many rows each will bring where the mode tells.
 func (a *attempt) expected() (names []string, estimates []int64, err error) {
-	schema, err := a.h.state.Schema(a.j.address)
+	known, err := a.j.State.Schema(a.j.Address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the schema: %w", err)
 	}
-	if err := a.mean(schema.Tables); err != nil {
+	if err := a.mean(known.Tables); err != nil {
 		return nil, nil, err
 	}
 	if a.mode = a.options.Mode; a.mode == "" {
 		a.mode = landing.FullRefresh
 	}
 	names = []string{}
-	choice := syncoptions.NewChoice(a.options, schema.Tables)
-	for _, t := range schema.Tables {
+	choice := syncoptions.NewChoice(a.options, known.Tables)
+	for _, t := range known.Tables {
 		if !choice.Takes(t.Namespace, t.Name) {
 			continue
 		}
-		names = append(names, nameOf(t))
+		names = append(names, schema.Name(t.Namespace, t.Name))
 		if a.mode != landing.FullRefresh {
 			continue // what lies behind a cursor is not known
 		}
@@ -212,14 +228,14 @@ func (a *attempt) expected() (names []string, estimates []int64, err error) {
 // run carries the attempt out and writes its outcome. Its error is *overtaken,
 // or a reason to try the command again.
 func (a *attempt) run(ctx context.Context) error {
-	work, done := a.j.work(ctx)
+	work, done := a.j.Work(ctx)
 	defer done()
 	work, late := a.limited(work)
 	defer late()
 	work, stop := context.WithCancelCause(work)
 	defer stop(nil)
-	if err := a.h.state.Wait(work, a.fence); err != nil {
-		return fmt.Errorf("wait for the projection: %w", causeOf(work, err))
+	if err := a.j.State.Wait(work, a.fence); err != nil {
+		return fmt.Errorf("wait for the projection: %w", outcome.CauseOf(work, err))
 	}
 	defer a.watch(work, stop)()
 
@@ -232,7 +248,7 @@ func (a *attempt) run(ctx context.Context) error {
 
 // settle tells an outcome of the whole attempt from a reason to try again.
 func (a *attempt) settle(ctx, work context.Context, err error) (why, again error) {
-	err = causeOf(work, err)
+	err = outcome.CauseOf(work, err)
 	var lost *overtaken
 	var unwritten *historyError
 	switch {
@@ -242,7 +258,7 @@ func (a *attempt) settle(ctx, work context.Context, err error) (why, again error
 		return nil, ctx.Err()
 	case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping):
 		return nil, err
-	case ofSource(ctx, err):
+	case outcome.OfSource(ctx, err):
 		return err, nil
 	}
 	return nil, err
@@ -250,16 +266,16 @@ func (a *attempt) settle(ctx, work context.Context, err error) (why, again error
 
 // carry reads the schema and lands the tables.
 func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc) error {
-	conn, err := a.j.openCurrent(work, a.source, limitsOf(a.options))
+	conn, err := a.h.inspector.OpenCurrent(work, a.j, a.source, limitsOf(a.options))
 	if err != nil {
 		return err
 	}
-	found, err := a.j.discoverTables(work, conn)
+	found, err := a.h.inspector.Discover(work, a.j, conn)
 	if err == nil {
 		err = a.recordSchema(ctx, found)
 	}
 	if err != nil {
-		a.j.closing(conn)
+		inspect.Close(a.j, conn)
 		return err
 	}
 	if a.mode == landing.Changes {
@@ -277,33 +293,33 @@ func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc)
 // plans the sync. A source that shows no table at all is a failure: it is more
 // likely that it may not be read than that all of it was dropped, and what is
 // known of it stays.
-func (a *attempt) recordSchema(ctx context.Context, found discovered) error {
-	known, err := a.h.state.Schema(a.j.address)
+func (a *attempt) recordSchema(ctx context.Context, found schema.Found) error {
+	known, err := a.j.State.Schema(a.j.Address)
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
-	landed, err := a.h.state.Landed(a.j.address)
+	landed, err := a.j.State.Landed(a.j.Address)
 	if err != nil {
 		return fmt.Errorf("read what landed: %w", err)
 	}
 	a.inUse, a.aside = map[string]string{}, map[string]bool{}
 	for _, t := range landed {
-		name := nameOf(event.Table{Namespace: t.Namespace, Name: t.Name})
+		name := schema.Name(t.Namespace, t.Name)
 		a.inUse[name] = t.Cursor
 		a.aside[name] = t.SetAside
 	}
-	tables, left := found.schema(known.Tables)
-	if len(tables)+len(found.unread) == 0 {
+	tables, left := found.Schema(known.Tables)
+	if len(tables)+len(found.Unread) == 0 {
 		return nothingFound(known.Tables, left)
 	}
 	a.lost = lost(known.Tables, landed, tables)
 	if err := a.mean(tables, a.lost, leftTables(left)); err != nil {
 		return err
 	}
-	a.choice = syncoptions.NewChoice(a.options, tables, a.lost, unreadTables(found.unread), leftTables(left))
-	a.gone = a.missingTables(left, found.unread)
-	if err := a.journal.decide(ctx, func(view) (move, error) {
-		return a.j.schemaMove(false, "sync", a.id, found)
+	a.choice = syncoptions.NewChoice(a.options, tables, a.lost, unreadTables(found.Unread), leftTables(left))
+	a.gone = a.missingTables(left, found.Unread)
+	if err := a.journal.decide(ctx, func(history.View) (history.Move, error) {
+		return inspect.NewSchema(a.j, false, "sync", a.id, found)
 	}); err != nil {
 		return err
 	}
@@ -335,8 +351,8 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		if err := a.journal.write(ctx, move{data: &event.SyncCompleted{
-			Meta: a.j.meta(true), SyncID: a.id, Status: status, Mode: a.mode,
+		if err := a.journal.write(ctx, history.Move{Data: &event.SyncCompleted{
+			Meta: a.j.Meta(true), SyncID: a.id, Status: status, Mode: a.mode,
 			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always, Changes: a.changes,
 		}}); err != nil {
 			return err
@@ -344,16 +360,16 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		a.tidy(ctx)
 		return nil
 	}
-	e := &event.SyncFailed{Meta: a.j.meta(true), SyncID: a.id, DurationMS: duration, Tables: results, Changes: a.changes}
+	e := &event.SyncFailed{Meta: a.j.Meta(true), SyncID: a.id, DurationMS: duration, Tables: results, Changes: a.changes}
 	if why != nil {
 		e.Reason, e.Message = outcome.Explain(why)
 	} else {
 		e.Reason = failed.Reason
 		e.Message = fmt.Sprintf("none of %d tables landed; %s: %s", total, resultName(*failed), failed.Message)
 	}
-	return a.journal.write(ctx, move{data: e})
+	return a.journal.write(ctx, history.Move{Data: e})
 }
 
 func resultName(r event.TableResult) string {
-	return nameOf(event.Table{Namespace: r.Namespace, Name: r.Name})
+	return schema.Name(r.Namespace, r.Name)
 }

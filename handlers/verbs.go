@@ -2,14 +2,14 @@ package handlers
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"headwater/bus/command"
-	"headwater/bus/event"
+	"headwater/handlers/history"
+	"headwater/handlers/maintenance"
 	"headwater/handlers/outcome"
+	"headwater/handlers/sources"
 )
 
 // verb describes one command: its handler, how many run at once, and the event with which
@@ -21,11 +21,11 @@ type verb struct {
 	share func(concurrency int) int
 	// failed returns the event that ends the target after a failure, none where
 	// nobody asked.
-	failed func(j *job, v view, why *outcome.Failure) (move, error)
+	failed func(h *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error)
 	// whole says that failed is asked about an ended target, too: it has more to end.
 	whole bool
 	// settle does what else must not be left behind, nil for nothing.
-	settle func(ctx context.Context, j *job) error
+	settle func(ctx context.Context, h *Handlers, j *history.Job) error
 }
 
 // verbs returns the table of all commands, one row each. A command without a row fails
@@ -33,68 +33,76 @@ type verb struct {
 func verbs() map[string]verb {
 	return map[string]verb{
 		"ConnectSource": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.connect) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sources.Connect) },
 			concurrency: 8, share: half, failed: connectGivenUp,
-			settle: func(ctx context.Context, j *job) error {
-				return j.settleSecrets(ctx, j.data.(*command.ConnectSource))
+			settle: func(ctx context.Context, h *Handlers, j *history.Job) error {
+				return h.sources.SettleSecrets(ctx, j, j.Data.(*command.ConnectSource))
 			},
 		},
 		"TestConnection": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.test) },
-			concurrency: 8, share: half, failed: testGivenUp, settle: func(ctx context.Context, j *job) error { return j.destroyTest(ctx) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sources.Test) },
+			concurrency: 8, share: half, failed: testGivenUp, settle: func(ctx context.Context, h *Handlers, j *history.Job) error { return h.sources.DestroyTest(ctx, j) },
 		},
 		"SyncSource": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sync) },
-			concurrency: 4, share: allButOne, failed: syncGivenUp,
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.sync) },
+			concurrency: 4, share: allButOne, failed: func(_ *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
+				return syncGivenUp(j, v, why)
+			},
 		},
 		"FollowSource": { // each lasts until it is told to end, beside the syncs
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.follow) },
-			concurrency: 32, share: allButOne, failed: syncGivenUp,
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.follow) },
+			concurrency: 32, share: allButOne, failed: func(_ *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
+				return syncGivenUp(j, v, why)
+			},
 		},
 		"ReleaseChanges": { // it waits for a source that may be gone
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.releaseChanges) },
-			concurrency: 4, share: half, failed: func(*job, view, *outcome.Failure) (move, error) { return move{}, nil },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.logs.ReleaseChanges) },
+			concurrency: 4, share: half, failed: nobody,
 		},
 		"CancelOperation": {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.cancel) },
 			concurrency: 4, failed: rejects,
 		},
 		"RemoveSource": { // one event, nothing outside: as RestoreSource and RenameSource
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.remove) },
-			concurrency: 64, failed: rejects, settle: func(ctx context.Context, j *job) error { return j.destroyPurged(ctx) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.removals.Remove) },
+			concurrency: 64, failed: rejects, settle: func(ctx context.Context, h *Handlers, j *history.Job) error { return h.removals.DestroyPurged(ctx, j) },
 		},
 		"DiscoverSchema": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.discover) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sources.Discover) },
 			concurrency: 4, share: half, failed: rejects,
 		},
 		"RestoreSource": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.restore) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.removals.Restore) },
 			concurrency: 64, failed: rejects,
 		},
 		"PurgeSource": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.purge) },
-			concurrency: 2, failed: func(*job, view, *outcome.Failure) (move, error) { return move{}, nil },
-			settle: func(ctx context.Context, j *job) error { return j.destroyPurged(ctx) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.removals.Purge) },
+			concurrency: 2, failed: nobody,
+			settle: func(ctx context.Context, h *Handlers, j *history.Job) error { return h.removals.DestroyPurged(ctx, j) },
 		},
 		"VerifySource": { // it reads as much as a sync
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.verify) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.verifier.Verify) },
 			concurrency: 1, share: half, failed: rejects,
 		},
 		"MaintainSource": { // beside syncs, so few and in turn
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.maintain) },
-			concurrency: 1, share: half, failed: maintainGivenUp,
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.maintenance.Maintain) },
+			concurrency: 1, share: half, failed: func(_ *Handlers, j *history.Job, _ history.View, why *outcome.Failure) (history.Move, error) {
+				return maintenance.GivenUp(j, why)
+			},
 		},
 		"RenameSource": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.rename) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sources.Rename) },
 			concurrency: 64, failed: rejects,
 		},
 		"ChangeSchedule": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.changeSchedule) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.schedules.Change) },
 			concurrency: 64, failed: rejects,
 		},
 		"FireSchedule": { // one event, one command
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.fire) },
-			concurrency: 64, failed: runGivenUp, whole: true,
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.schedules.Fire) },
+			concurrency: 64, failed: func(h *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
+				return h.schedules.GivenUp(j, v, why)
+			}, whole: true,
 		},
 	}
 }
@@ -116,47 +124,20 @@ func half(concurrency int) int { return max(1, concurrency/2) }
 // another's.
 func allButOne(concurrency int) int { return max(1, concurrency-1) }
 
+// nobody ends nothing: no request led to the command.
+func nobody(*Handlers, *history.Job, history.View, *outcome.Failure) (history.Move, error) {
+	return history.Move{}, nil
+}
+
 // rejects ends a target with CommandRejected.
-func rejects(j *job, _ view, why *outcome.Failure) (move, error) {
-	return j.rejected(why.Reason, why.Message), nil
+func rejects(_ *Handlers, j *history.Job, _ history.View, why *outcome.Failure) (history.Move, error) {
+	return j.Rejected(why.Reason, why.Message), nil
 }
 
-func connectGivenUp(j *job, _ view, why *outcome.Failure) (move, error) {
-	return move{data: connectFailed(j, j.data.(*command.ConnectSource), why)}, nil
+func connectGivenUp(_ *Handlers, j *history.Job, _ history.View, why *outcome.Failure) (history.Move, error) {
+	return history.Move{Data: sources.ConnectFailed(j, j.Data.(*command.ConnectSource), why)}, nil
 }
 
-func testGivenUp(j *job, _ view, why *outcome.Failure) (move, error) {
-	return move{data: tested(j, j.data.(*command.TestConnection), nil, why)}, nil
-}
-
-// syncOf returns the id of the sync that a command asks for, "" for none.
-func syncOf(d command.Data) string {
-	switch c := d.(type) {
-	case *command.SyncSource:
-		return c.SyncID
-	case *command.FollowSource:
-		return c.SyncID
-	}
-	return ""
-}
-
-// syncGivenUp ends the command's own sync with SyncFailed; where another runs, or
-// the source is gone, there is only a command to reject.
-func syncGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
-	id := syncOf(j.data)
-	sync, err := j.h.state.Sync(j.address, id)
-	if err != nil {
-		return move{}, fmt.Errorf("read the sync's state: %w", err)
-	}
-	if sync.Ended {
-		return move{}, nil
-	}
-	if v.Running != nil && v.Running.SyncID != id || !v.Connected {
-		return j.rejected(why.Reason, why.Message), nil
-	}
-	failed := &event.SyncFailed{Meta: j.meta(true), SyncID: id, Reason: why.Reason, Message: why.Message, Tables: []event.TableResult{}}
-	if !sync.Started.IsZero() {
-		failed.DurationMS = time.Since(sync.Started).Milliseconds()
-	}
-	return move{data: failed}, nil
+func testGivenUp(_ *Handlers, j *history.Job, _ history.View, why *outcome.Failure) (history.Move, error) {
+	return history.Move{Data: sources.Tested(j, j.Data.(*command.TestConnection), nil, why)}, nil
 }

@@ -11,7 +11,6 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors"
 	"headwater/connectors/driver"
-	"headwater/handlers"
 	"headwater/handlers/extract"
 )
 
@@ -41,7 +40,7 @@ func (c *Config) filesPlace() string {
 // introducer records in the files root which organizations have opened sources.
 // The root belongs to one organization alone until a second one opens a source.
 type introducer struct {
-	handlers.Connectors
+	extract.Opener
 	root string
 	log  *slog.Logger
 	seen sync.Map // by organization
@@ -60,12 +59,12 @@ func (n *introducer) introduce(organization string) {
 // Open records the organization and opens its source.
 func (n *introducer) Open(ctx context.Context, of, connector string, public, secret json.RawMessage, limits driver.Limits) (extract.Session, error) {
 	n.introduce(extract.OrganizationOf(of))
-	return n.Connectors.Open(ctx, of, connector, public, secret, limits)
+	return n.Opener.Open(ctx, of, connector, public, secret, limits)
 }
 
 // introducing returns connectors that record organizations, and records those
 // that the read model knows. With --files-of it returns opened unchanged.
-func (c *Config) introducing(opened handlers.Connectors, organizations func() ([]string, error), log *slog.Logger) (handlers.Connectors, error) {
+func (c *Config) introducing(opened extract.Opener, organizations func() ([]string, error), log *slog.Logger) (extract.Opener, error) {
 	if c.FilesOf != "" {
 		return opened, nil
 	}
@@ -73,7 +72,7 @@ func (c *Config) introducing(opened handlers.Connectors, organizations func() ([
 	if err != nil {
 		return nil, err
 	}
-	n := &introducer{Connectors: opened, root: c.FilesRoot, log: log}
+	n := &introducer{Opener: opened, root: c.FilesRoot, log: log}
 	for _, organization := range known {
 		n.introduce(event.Token(organization))
 	}

@@ -1,4 +1,4 @@
-package handlers
+package history
 
 import (
 	"context"
@@ -55,34 +55,34 @@ func (s *lateState) Operation(event.Address, string) (readmodel.Operation, error
 // history says that it is not, and a decision to do nothing is taken again on
 // what is new, unless the target has ended.
 func TestDecidedOnWhatIsKnown(t *testing.T) {
-	restored := move{data: &event.SourceRestored{Meta: event.At(event.Address{Source: "s"}, event.Operation{ID: "op", Final: true})}, stop: true}
+	restored := Move{Data: &event.SourceRestored{Meta: event.At(event.Address{Source: "s"}, event.Operation{ID: "op", Final: true})}, Stop: true}
 	for name, test := range map[string]struct {
 		known uint64 // of a history of 7
 		ended bool
-		next  func(view) (bool, error)
+		next  func(View) (bool, error)
 		views []uint64
 		asked int
 		last  uint64
 	}{
-		"all is known":         {7, false, func(view) (bool, error) { return true, nil }, []uint64{7}, 0, 8},
-		"something is missing": {5, false, func(view) (bool, error) { return true, nil }, []uint64{5, 7}, 1, 8},
-		"nothing is known":     {0, false, func(view) (bool, error) { return true, nil }, []uint64{7}, 1, 8},
-		"nothing to do so far": {5, false, func(v view) (bool, error) { return v.after == 7, nil }, []uint64{5, 7}, 1, 8},
-		"nothing to do":        {7, false, func(view) (bool, error) { return false, nil }, []uint64{7, 7}, 1, 7},
-		"an error so far": {5, false, func(v view) (bool, error) {
-			if v.after < 7 {
+		"all is known":         {7, false, func(View) (bool, error) { return true, nil }, []uint64{7}, 0, 8},
+		"something is missing": {5, false, func(View) (bool, error) { return true, nil }, []uint64{5, 7}, 1, 8},
+		"nothing is known":     {0, false, func(View) (bool, error) { return true, nil }, []uint64{7}, 1, 8},
+		"nothing to do so far": {5, false, func(v View) (bool, error) { return v.After == 7, nil }, []uint64{5, 7}, 1, 8},
+		"nothing to do":        {7, false, func(View) (bool, error) { return false, nil }, []uint64{7, 7}, 1, 7},
+		"an error so far": {5, false, func(v View) (bool, error) {
+			if v.After < 7 {
 				return false, errors.New("not yet")
 			}
 			return true, nil
 		}, []uint64{5, 7}, 1, 8},
-		"the target has ended": {5, true, func(v view) (bool, error) { return !v.ended, nil }, []uint64{5}, 0, 7},
+		"the target has ended": {5, true, func(v View) (bool, error) { return !v.Ended, nil }, []uint64{5}, 0, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log, state := &countedLog{last: 7}, &lateState{applied: test.known, ended: test.ended}
-			j := &job{h: New(Deps{Events: log, State: state}), id: "command", operation: event.Operation{ID: "op"}}
+			j := &Job{Events: log, State: state, ID: "command", Operation: event.Operation{ID: "op"}}
 			var views []uint64
-			_, err := j.advanceKnown(t.Context(), func(v view) (m move, err error) {
-				views = append(views, v.after)
+			_, err := j.AdvanceKnown(t.Context(), func(v View) (m Move, err error) {
+				views = append(views, v.After)
 				moves, err := test.next(v)
 				if moves {
 					return restored, err

@@ -1,4 +1,4 @@
-package handlers
+package sources
 
 import (
 	"context"
@@ -9,40 +9,43 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
 )
 
 // stepNames are the steps of a test, in order; every outcome tells all of them.
 var stepNames = [...]string{"resolve", "connect", "authenticate", "permissions", "read"}
 
-// test tries a configuration, tells how far it came, and saves nothing. The
+// Test tries a configuration, tells how far it came, and saves nothing. The
 // test has an address of its own, whose secrets are destroyed with the outcome.
-func (h *Handlers) test(ctx context.Context, j *job, c *command.TestConnection) error {
-	v, err := j.load(ctx)
+func (s *Sources) Test(ctx context.Context, j *history.Job, c *command.TestConnection) error {
+	v, err := j.Load(ctx)
 	if err != nil {
 		return err
 	}
-	if !v.ended {
-		steps, why, err := j.try(ctx, settings{c.Connector, c.Config, c.SecretRef})
+	if !v.Ended {
+		steps, why, err := s.try(ctx, j, inspect.Settings{Connector: c.Connector, Config: c.Config, SecretRef: c.SecretRef})
 		if err != nil {
 			return err
 		}
-		_, err = j.advance(ctx, func(v view) (move, error) {
-			if v.ended {
-				return move{}, nil
+		_, err = j.Advance(ctx, func(v history.View) (history.Move, error) {
+			if v.Ended {
+				return history.Move{}, nil
 			}
-			return move{data: tested(j, c, steps, why)}, nil
+			return history.Move{Data: Tested(j, c, steps, why)}, nil
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return j.destroyTest(ctx)
+	return s.DestroyTest(ctx, j)
 }
 
-func (j *job) destroyTest(ctx context.Context) error {
-	j.h.connectors.Forget(j.address.Tokens())
-	if err := j.h.vault.Destroy(ctx, j.address); err != nil {
+// DestroyTest destroys the secrets of a test. It may be repeated; its error is the vault's.
+func (s *Sources) DestroyTest(ctx context.Context, j *history.Job) error {
+	s.Inspector.Forget(j)
+	if err := s.Vault.Destroy(ctx, j.Address); err != nil {
 		return fmt.Errorf("destroy the test's secrets: %w", err)
 	}
 	return nil
@@ -50,17 +53,17 @@ func (j *job) destroyTest(ctx context.Context) error {
 
 // try opens and checks a source. It returns the steps that were taken and the
 // failure that is the outcome, or an error for which to try the command again.
-func (j *job) try(ctx context.Context, s settings) (steps []driver.Step, why, err error) {
-	work, cancel := j.work(ctx)
+func (s *Sources) try(ctx context.Context, j *history.Job, by inspect.Settings) (steps []driver.Step, why, err error) {
+	work, cancel := j.Work(ctx)
 	defer cancel()
-	work, cancelLimit := j.h.limited(work)
+	work, cancelLimit := s.Inspector.Limited(work)
 	defer cancelLimit()
 	begun := time.Now()
-	steps, err = j.check(work, s)
-	if err = causeOf(work, err); err == nil {
+	steps, err = s.check(work, j, by)
+	if err = outcome.CauseOf(work, err); err == nil {
 		return steps, nil, nil
 	}
-	if !ofSource(ctx, err) {
+	if !outcome.OfSource(ctx, err) {
 		return nil, nil, err
 	}
 	if len(steps) == 0 || steps[len(steps)-1].Err == nil {
@@ -69,12 +72,12 @@ func (j *job) try(ctx context.Context, s settings) (steps []driver.Step, why, er
 	return steps, err, nil
 }
 
-func (j *job) check(ctx context.Context, s settings) ([]driver.Step, error) {
-	conn, err := j.open(ctx, s, driver.Limits{})
+func (s *Sources) check(ctx context.Context, j *history.Job, by inspect.Settings) ([]driver.Step, error) {
+	conn, err := s.Inspector.Open(ctx, j, by, driver.Limits{})
 	if err != nil {
 		return nil, err
 	}
-	defer j.closing(conn)
+	defer inspect.Close(j, conn)
 	return conn.Check(ctx)
 }
 
@@ -95,10 +98,10 @@ func stepOf(err error) string {
 	return "connect"
 }
 
-// tested returns the outcome of a test.
-func tested(j *job, c *command.TestConnection, steps []driver.Step, why error) *event.ConnectionTested {
+// Tested returns the outcome of a test.
+func Tested(j *history.Job, c *command.TestConnection, steps []driver.Step, why error) *event.ConnectionTested {
 	e := &event.ConnectionTested{
-		Meta: j.meta(true), Connector: c.Connector, OK: why == nil,
+		Meta: j.Meta(true), Connector: c.Connector, OK: why == nil,
 		Message: "the source can be reached and read", Steps: testSteps(steps, why != nil),
 	}
 	if why != nil {

@@ -1,4 +1,6 @@
-package handlers
+// Package sources connects sources, tries connections, looks at schemas and renames: the
+// commands on a source that land no row.
+package sources
 
 import (
 	"bytes"
@@ -11,11 +13,32 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
-	"headwater/connectors/driver"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
+	"headwater/handlers/schema"
+	"headwater/handlers/sourcelog"
 )
 
-// connect checks a source, reads its schema and saves both, or says why it
+// Sources connects sources, tries them, looks at what they have and names them. It is
+// safe for concurrent use.
+type Sources struct {
+	Inspector *inspect.Inspector
+	Logs      *sourcelog.Logs
+	Vault     Vault
+}
+
+// Vault keeps the sealed secrets of sources. *seal.Vault is one.
+type Vault interface {
+	inspect.Secrets
+	// Forget removes the secrets that ref names; it may be repeated.
+	Forget(ctx context.Context, a event.Address, ref string) error
+	// Destroy removes the keys of a source, after which none of its secrets can be
+	// opened; it may be repeated.
+	Destroy(ctx context.Context, a event.Address) error
+}
+
+// Connect checks a source, reads its schema and saves both, or says why it
 // cannot and leaves what was connected before as it was.
 //
 // The outcome is one of these, decided from the source's state alone:
@@ -28,39 +51,39 @@ import (
 //
 // A worker that dies after SourceConnected leaves a source whose settings no
 // longer differ, so the next one goes on with the schema.
-func (h *Handlers) connect(ctx context.Context, j *job, c *command.ConnectSource) error {
-	v, err := j.load(ctx)
+func (s *Sources) Connect(ctx context.Context, j *history.Job, c *command.ConnectSource) error {
+	v, err := j.Load(ctx)
 	if err != nil {
 		return err
 	}
-	if !v.ended {
-		var found discovered
-		why, err := j.refusal(ctx, v, c)
+	if !v.Ended {
+		var found schema.Found
+		why, err := s.refusal(ctx, j, v, c)
 		if err != nil {
 			return err
 		}
 		if why == nil {
-			found, why, err = j.inspect(ctx, settings{c.Connector, c.Config, c.SecretRef})
+			found, why, err = s.Inspector.Inspect(ctx, j, inspect.Settings{Connector: c.Connector, Config: c.Config, SecretRef: c.SecretRef})
 			if err != nil {
 				return err
 			}
 		}
 		if why == nil {
-			if err := j.moveAway(ctx, c); err != nil {
+			if err := s.Logs.MoveAway(ctx, j, c); err != nil {
 				return err
 			}
 		}
-		if err := j.recordConnect(ctx, c, found, why); err != nil {
+		if err := s.recordConnect(ctx, j, c, found, why); err != nil {
 			return err
 		}
 	}
-	return j.settleSecrets(ctx, c)
+	return s.SettleSecrets(ctx, j, c)
 }
 
 // refusal returns why a source cannot be connected under its name, nil if it
 // can.
-func (j *job) refusal(ctx context.Context, v view, c *command.ConnectSource) (why, err error) {
-	dead, err := j.dead(v, c.Name)
+func (s *Sources) refusal(ctx context.Context, j *history.Job, v history.View, c *command.ConnectSource) (why, err error) {
+	dead, err := dead(j, v, c.Name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -74,7 +97,7 @@ func (j *job) refusal(ctx context.Context, v view, c *command.ConnectSource) (wh
 		return nil, nil
 	}
 	// An earlier delivery of this command may be what came between.
-	if same, err := j.same(ctx, v, c); same || err != nil {
+	if same, err := s.same(ctx, j, v, c); same || err != nil {
 		return nil, err
 	}
 	return outcome.Failf(event.ReasonConflict, "%q was changed meanwhile, to version %d; look at it and try again", c.Name, v.ConfigVersion), nil
@@ -82,120 +105,89 @@ func (j *job) refusal(ctx context.Context, v view, c *command.ConnectSource) (wh
 
 // dead reports whether the source at the job's address was removed: its history
 // has ended, and the next source of its name gets another id.
-func (j *job) dead(v view, name string) (bool, error) {
+func dead(j *history.Job, v history.View, name string) (bool, error) {
 	if v.Connected {
 		return false, nil
 	}
-	id, err := j.h.state.SourceID(j.address.Organization, j.address.Workspace, j.address.Owner, name)
+	id, err := j.State.SourceID(j.Address.Organization, j.Address.Workspace, j.Address.Owner, name)
 	if err != nil {
 		return false, fmt.Errorf("read the name's state: %w", err)
 	}
-	return id != j.address.Source, nil
-}
-
-// inspect opens and checks a source and returns what it has, or the failure that
-// is the outcome, or an error for which the command is to be tried again.
-func (j *job) inspect(ctx context.Context, s settings) (found discovered, why, err error) {
-	work, cancel := j.work(ctx)
-	defer cancel()
-	work, cancelLimit := j.h.limited(work)
-	defer cancelLimit()
-	found, err = j.read(work, s)
-	if err = causeOf(work, err); err == nil {
-		return found, nil, nil
-	}
-	if ofSource(ctx, err) {
-		return found, err, nil
-	}
-	return found, nil, err
-}
-
-func (j *job) read(ctx context.Context, s settings) (found discovered, err error) {
-	conn, err := j.open(ctx, s, driver.Limits{})
-	if err != nil {
-		return found, err
-	}
-	defer j.closing(conn)
-	if err := j.tell(conn); err != nil {
-		return found, err
-	}
-	if _, err := conn.Check(ctx); err != nil {
-		return found, err
-	}
-	return j.readable(ctx, conn)
+	return id != j.Address.Source, nil
 }
 
 // recordConnect writes the outcome of an inspection, and then forgets the
 // secrets that the new ones replace. A worker that dies between the two leaves
 // the old ones sealed until the source is removed.
-func (j *job) recordConnect(ctx context.Context, c *command.ConnectSource, found discovered, why error) error {
+func (s *Sources) recordConnect(ctx context.Context, j *history.Job, c *command.ConnectSource, found schema.Found, why error) error {
 	var replaced string
-	_, err := j.advance(ctx, func(v view) (move, error) {
-		if v.ended {
-			return move{}, nil
+	_, err := j.Advance(ctx, func(v history.View) (history.Move, error) {
+		if v.Ended {
+			return history.Move{}, nil
 		}
-		refused, err := j.refusal(ctx, v, c)
+		refused, err := s.refusal(ctx, j, v, c)
 		if err != nil {
-			return move{}, err
+			return history.Move{}, err
 		}
 		if refused != nil {
 			why = refused
 		}
 		if why != nil {
 			replaced = ""
-			return move{data: connectFailed(j, c, why)}, nil
+			return history.Move{Data: ConnectFailed(j, c, why)}, nil
 		}
 		sync, err := keptBy(v, c)
 		if err != nil {
-			return move{}, err
+			return history.Move{}, err
 		}
-		same := v.repeated
+		same := v.Repeated
 		if !same {
-			if same, err = j.same(ctx, v, c); err != nil {
-				return move{}, err
+			if same, err = s.same(ctx, j, v, c); err != nil {
+				return history.Move{}, err
 			}
 		}
 		if same && v.SecretRef != c.SecretRef {
 			replaced = ""
 		}
-		schema, err := j.schemaMove(true, "connect", "", found)
+		schema, err := inspect.NewSchema(j, true, "connect", "", found)
 		if err != nil {
-			return move{}, err
+			return history.Move{}, err
 		}
 		if !same {
 			replaced = v.SecretRef
-			return move{discriminator: "changed", data: &event.SourceConnected{
-				Meta: j.meta(schema.data == nil), Name: c.Name, Type: c.Type, Connector: c.Connector,
+			return history.Move{Discriminator: "changed", Data: &event.SourceConnected{
+				Meta: j.Meta(schema.Data == nil), Name: c.Name, Type: c.Type, Connector: c.Connector,
 				ConfigVersion: v.ConfigVersion + 1, Config: c.Config, SecretRef: c.SecretRef, Metadata: c.Metadata, Sync: sync,
 			}}, nil
 		}
-		if schema.data != nil {
+		if schema.Data != nil {
 			return schema, nil
 		}
-		return move{discriminator: "unchanged", data: &event.SourceConnected{
-			Meta: j.meta(true), Name: v.Name, Type: v.Type, Connector: v.Connector, ConfigVersion: v.ConfigVersion,
+		return history.Move{Discriminator: "unchanged", Data: &event.SourceConnected{
+			Meta: j.Meta(true), Name: v.Name, Type: v.Type, Connector: v.Connector, ConfigVersion: v.ConfigVersion,
 			Config: v.Config, SecretRef: v.SecretRef, Metadata: v.Metadata, Sync: v.Sync, Unchanged: true,
 		}}, nil
 	})
 	if err != nil || replaced == "" || replaced == c.SecretRef {
 		return err
 	}
-	if err := j.h.vault.Forget(ctx, j.address, replaced); err != nil {
+	if err := s.Vault.Forget(ctx, j.Address, replaced); err != nil {
 		return fmt.Errorf("forget the replaced secrets: %w", err)
 	}
 	return nil
 }
 
-func connectFailed(j *job, c *command.ConnectSource, why error) *event.SourceConnectFailed {
+// ConnectFailed returns the outcome of a connect that failed.
+func ConnectFailed(j *history.Job, c *command.ConnectSource, why error) *event.SourceConnectFailed {
 	reason, message := outcome.Explain(why)
 	return &event.SourceConnectFailed{
-		Meta: j.meta(true), Name: c.Name, Type: c.Type, Connector: c.Connector, Reason: reason, Message: message,
+		Meta: j.Meta(true), Name: c.Name, Type: c.Type, Connector: c.Connector, Reason: reason, Message: message,
 	}
 }
 
 // keptBy returns the sync options that the source keeps once it is connected by
 // the command: those that it names, else those that it kept.
-func keptBy(v view, c *command.ConnectSource) (json.RawMessage, error) {
+func keptBy(v history.View, c *command.ConnectSource) (json.RawMessage, error) {
 	if c.Sync == nil {
 		if !v.Connected {
 			return nil, nil
@@ -206,7 +198,7 @@ func keptBy(v view, c *command.ConnectSource) (json.RawMessage, error) {
 }
 
 // same reports whether the source has the command's settings already.
-func (j *job) same(ctx context.Context, v view, c *command.ConnectSource) (bool, error) {
+func (s *Sources) same(ctx context.Context, j *history.Job, v history.View, c *command.ConnectSource) (bool, error) {
 	if !v.Connected || v.Type != c.Type || v.Connector != c.Connector ||
 		!sameJSON(v.Config, c.Config) || !sameJSON(v.Metadata, c.Metadata) {
 		return false, nil
@@ -223,7 +215,7 @@ func (j *job) same(ctx context.Context, v view, c *command.ConnectSource) (bool,
 			continue
 		}
 		var err error
-		secrets[i], err = j.h.vault.Open(ctx, j.address, ref)
+		secrets[i], err = s.Vault.Open(ctx, j.Address, ref)
 		if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrRefused) {
 			return false, nil
 		}
@@ -235,22 +227,22 @@ func (j *job) same(ctx context.Context, v view, c *command.ConnectSource) (bool,
 	return sameJSON(secrets[0], secrets[1]), nil
 }
 
-// settleSecrets forgets the command's sealed secrets when its target has ended
+// SettleSecrets forgets the command's sealed secrets when its target has ended
 // and the source does not use them.
-func (j *job) settleSecrets(ctx context.Context, c *command.ConnectSource) error {
+func (s *Sources) SettleSecrets(ctx context.Context, j *history.Job, c *command.ConnectSource) error {
 	ref := c.SecretRef
-	v, err := j.load(ctx)
+	v, err := j.Load(ctx)
 	if err != nil {
 		return err
 	}
-	dead, err := j.dead(v, c.Name)
+	dead, err := dead(j, v, c.Name)
 	if err != nil {
 		return err
 	}
-	if dead && !v.restorable() {
+	if dead && !v.Restorable() {
 		// Sealing them may have made a keyset again after the source's own was
 		// destroyed.
-		if err := j.h.vault.Destroy(ctx, j.address); err != nil {
+		if err := s.Vault.Destroy(ctx, j.Address); err != nil {
 			return fmt.Errorf("destroy the secrets of a removed source: %w", err)
 		}
 		return nil
@@ -258,7 +250,7 @@ func (j *job) settleSecrets(ctx context.Context, c *command.ConnectSource) error
 	if ref == "" || v.SecretRef == ref {
 		return nil
 	}
-	if err := j.h.vault.Forget(ctx, j.address, ref); err != nil {
+	if err := s.Vault.Forget(ctx, j.Address, ref); err != nil {
 		return fmt.Errorf("forget unused secrets: %w", err)
 	}
 	return nil

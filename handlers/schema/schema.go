@@ -1,4 +1,6 @@
-package handlers
+// Package schema is what a source was found to have, in the form of events, and what
+// changes from one version of it to the next. It asks nobody.
+package schema
 
 import (
 	"cmp"
@@ -12,16 +14,16 @@ import (
 	"headwater/handlers/readmodel"
 )
 
-// tablesOf returns the tables in the form that events carry, sorted by
+// Of returns the tables in the form that events carry, sorted by
 // namespace and name.
-func tablesOf(tables []driver.Table) []event.Table {
+func Of(tables []driver.Table) []event.Table {
 	out := make([]event.Table, 0, len(tables))
 	for _, t := range tables {
 		e := event.Table{
 			Name: t.Name, Namespace: t.Namespace, Kind: t.Kind, Cursor: t.Cursor,
 			PrimaryKey: append([]string{}, t.PrimaryKey...),
 			Columns:    make([]event.Column, len(t.Columns)),
-			Notes:      t.Notes, CursorNotes: t.CursorNotes, NotSeen: notSeen(t),
+			Notes:      t.Notes, CursorNotes: t.CursorNotes, NotSeen: NotSeen(t),
 		}
 		if t.RowEstimate >= 0 {
 			rows := t.RowEstimate
@@ -34,13 +36,21 @@ func tablesOf(tables []driver.Table) []event.Table {
 		}
 		out = append(out, e)
 	}
-	sortTables(out)
+	Sort(out)
 	return out
 }
 
-// notSeen says in one sentence what an incremental sync of the table that is told
+// Name returns the name of a table with its namespace, if that is not "".
+func Name(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "." + name
+}
+
+// NotSeen says in one sentence what an incremental sync of the table that is told
 // nothing more cannot see, "" where it reads all of it each time.
-func notSeen(t driver.Table) string {
+func NotSeen(t driver.Table) string {
 	c, ok := t.Column(t.Cursor)
 	if !ok || !c.Ordered() {
 		return ""
@@ -51,24 +61,18 @@ func notSeen(t driver.Table) string {
 	return fmt.Sprintf("It goes by %s: rows that were deleted or changed, and new ones with a lower %s than the highest that was read, are not seen.", t.Cursor, t.Cursor)
 }
 
-func sortTables(tables []event.Table) {
+// Sort sorts tables by namespace and name, in place.
+func Sort(tables []event.Table) {
 	slices.SortStableFunc(tables, func(a, b event.Table) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
 
-func nameOf(t event.Table) string {
-	if t.Namespace == "" {
-		return t.Name
-	}
-	return t.Namespace + "." + t.Name
-}
-
-// diff returns what changed from one version of a schema to the next. Estimates
+// Diff returns what changed from one version of a schema to the next. Estimates
 // and comments are no part of a version. A diff is breaking when a reader of
 // the old version may fail on the new one: something is gone, has another type
 // or key, or may be null now.
-func diff(from, to []event.Table) event.SchemaDiff {
+func Diff(from, to []event.Table) event.SchemaDiff {
 	type key struct{ namespace, name string }
 	before := make(map[key]event.Table, len(from))
 	for _, t := range from {
@@ -79,14 +83,14 @@ func diff(from, to []event.Table) event.SchemaDiff {
 		k := key{t.Namespace, t.Name}
 		old, known := before[k]
 		if !known {
-			d.Added = append(d.Added, nameOf(t))
+			d.Added = append(d.Added, Name(t.Namespace, t.Name))
 			continue
 		}
 		delete(before, k)
 		diffTable(&d, old, t)
 	}
 	for _, t := range before {
-		d.Removed = append(d.Removed, nameOf(t))
+		d.Removed = append(d.Removed, Name(t.Namespace, t.Name))
 	}
 	d.Breaking = d.Breaking || len(d.Removed) > 0
 	slices.Sort(d.Added)
@@ -98,7 +102,7 @@ func diff(from, to []event.Table) event.SchemaDiff {
 }
 
 func diffTable(d *event.SchemaDiff, from, to event.Table) {
-	table := nameOf(to)
+	table := Name(to.Namespace, to.Name)
 	change := func(name, what, was, is string, breaking bool) {
 		if was != is {
 			d.Changed = append(d.Changed, event.ColumnChange{Name: name, What: what, From: was, To: is})
@@ -128,29 +132,12 @@ func diffTable(d *event.SchemaDiff, from, to event.Table) {
 	}
 }
 
-// schemaMove returns the SchemaDiscovered that makes what was found the source's
-// schema, without data if it is that already. Other tables that are left out, and
-// other notes, are a new version, too, though nothing that a reader must heed;
-// another reason for the same is not.
-func (j *job) schemaMove(final bool, cause, syncID string, found discovered) (move, error) {
-	current, err := j.h.state.Schema(j.address)
-	if err != nil {
-		return move{}, fmt.Errorf("read the schema: %w", err)
-	}
-	tables, left := found.schema(current.Tables)
-	return j.versionMove(final, cause, syncID, current, tables, left), nil
-}
-
-// versionMove is schemaMove for a schema that is whole.
-func (j *job) versionMove(final bool, cause, syncID string, current readmodel.Schema, tables []event.Table, left []event.LeftOut) move {
-	d := diff(current.Tables, tables)
-	if current.Version > 0 && d.Empty() && slices.EqualFunc(current.LeftOut, left, sameLeftOut) && slices.EqualFunc(current.Tables, tables, sameNotes) {
-		return move{}
-	}
-	version := current.Version + 1 // a sync that goes on finds more than one
-	return move{discriminator: strconv.Itoa(version), data: &event.SchemaDiscovered{
-		Meta: j.meta(final), Version: version, Cause: cause, SyncID: syncID, Tables: tables, Diff: d, LeftOut: left,
-	}}
+// Compare returns what changes from the current version of a schema to these tables, and
+// whether that is a new version. Other tables that are left out, and other notes, are one,
+// too, though nothing that a reader must heed; another reason for the same is not.
+func Compare(current readmodel.Schema, tables []event.Table, left []event.LeftOut) (d event.SchemaDiff, changed bool) {
+	d = Diff(current.Tables, tables)
+	return d, current.Version == 0 || !d.Empty() || !slices.EqualFunc(current.LeftOut, left, sameLeftOut) || !slices.EqualFunc(current.Tables, tables, sameNotes)
 }
 
 func sameLeftOut(a, b event.LeftOut) bool {

@@ -1,4 +1,4 @@
-package handlers
+package maintenance
 
 import (
 	"context"
@@ -8,7 +8,9 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/schema"
 )
 
 const (
@@ -19,42 +21,42 @@ const (
 
 // tending goes through the landed tables of all sources, again and again.
 type tending struct {
-	h    *Handlers
+	of   *Maintenance
 	from string               // where to go on
 	sent map[string]time.Time // by what called for it
 }
 
-// RunUpkeep sends MaintainSource for landed tables that need maintenance after their
+// Run sends MaintainSource for landed tables that need maintenance after their
 // syncs: they are no longer synced, were maintained too shortly before their last sync,
 // or have replaced files that nobody needs any more. It looks at some tables in turn every
-// Options.UpkeepEvery, until ctx ends or Stop is called; failures go to the log. Any
+// Every, until ctx or Stopping ends; failures go to the log. Any
 // number of nodes may run it: a command's id derives from the table's state, and a second
 // maintenance does nothing. It skips sources that are being synced, and those whose kept
 // options turn maintenance off.
-func (h *Handlers) RunUpkeep(ctx context.Context) {
-	t := &tending{h: h, sent: map[string]time.Time{}}
+func (m *Maintenance) Run(ctx context.Context) {
+	t := &tending{of: m, sent: map[string]time.Time{}}
 	for {
 		select {
-		case <-h.options.Clock.After(h.options.UpkeepEvery):
-		case <-h.stopping:
+		case <-m.Clock.After(m.Every):
+		case <-m.Stopping:
 			return
 		case <-ctx.Done():
 			return
 		}
 		if err := t.look(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("tables in need of maintenance could not be looked for", "error", err)
+			m.Log.Warn("tables in need of maintenance could not be looked for", "error", err)
 		}
 	}
 }
 
 // look looks at the next tables.
 func (t *tending) look(ctx context.Context) error {
-	tables, next, err := t.h.state.LandedFrom(t.from, tendLooks)
+	tables, next, err := t.of.State.LandedFrom(t.from, tendLooks)
 	if err != nil {
 		return fmt.Errorf("list landed tables: %w", err)
 	}
 	t.from = next
-	now := t.h.options.Clock.Now()
+	now := t.of.Clock.Now()
 	for occasion, at := range t.sent {
 		if now.Sub(at) >= tendAgain || at.After(now) {
 			delete(t.sent, occasion)
@@ -73,14 +75,14 @@ func (t *tending) look(ctx context.Context) error {
 		if !tends || asked == tendSends {
 			continue
 		}
-		occasion, due, err := t.h.lake.UpkeepDue(ctx, one.Address, one.Namespace, one.Name)
+		occasion, due, err := t.of.Lake.UpkeepDue(ctx, one.Address, one.Namespace, one.Name)
 		if err != nil {
-			return fmt.Errorf("look at %s: %w", nameOf(event.Table{Namespace: one.Namespace, Name: one.Name}), err)
+			return fmt.Errorf("look at %s: %w", schema.Name(one.Namespace, one.Name), err)
 		}
 		if _, already := t.sent[occasion]; !due || already {
 			continue
 		}
-		if err := t.h.commands.Send(ctx, t.command(one, occasion, now)); err != nil {
+		if err := t.of.Commands.Send(ctx, t.command(one, occasion, now)); err != nil {
 			return err
 		}
 		t.sent[occasion], asked = now, asked+1
@@ -90,7 +92,7 @@ func (t *tending) look(ctx context.Context) error {
 
 // tends reports whether the tables of a source may be maintained now.
 func (t *tending) tends(a event.Address) (bool, error) {
-	s, err := t.h.state.Source(a)
+	s, err := t.of.State.Source(a)
 	if err != nil || !s.Connected || s.Running != nil {
 		return false, err
 	}
@@ -107,10 +109,10 @@ func (t *tending) tends(a event.Address) (bool, error) {
 func (t *tending) command(one readmodel.PlacedTable, occasion string, now time.Time) *command.Command {
 	occasion += now.UTC().Truncate(tendAgain).Format(" 2006-01-02T15")
 	return &command.Command{
-		ID: eventID(occasion, "MaintainSource", ""), Time: time.Now().UTC(),
+		ID: history.EventID(occasion, "MaintainSource", ""), Time: time.Now().UTC(),
 		Data: &command.MaintainSource{
-			Meta:   command.Meta{Meta: event.At(one.Address, event.Operation{ID: derivedID("op_", occasion), Kind: event.KindMaintain, Targets: 1})},
-			Tables: []string{nameOf(event.Table{Namespace: one.Namespace, Name: one.Name})},
+			Meta:   command.Meta{Meta: event.At(one.Address, event.Operation{ID: history.DerivedID("op_", occasion), Kind: event.KindMaintain, Targets: 1})},
+			Tables: []string{schema.Name(one.Namespace, one.Name)},
 		},
 	}
 }

@@ -1,4 +1,5 @@
-package handlers
+// Package verification compares what landed with the sources, table by table.
+package verification
 
 import (
 	"context"
@@ -15,65 +16,83 @@ import (
 	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/digest"
 	"headwater/handlers/landing/parts"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/schema"
 	"headwater/handlers/syncoptions"
 )
 
 // shownRows is how many rows that differ are named of a table.
 const shownRows = 20
 
-// verify compares the landed tables of a source with the source, table by table. Each has
+// Verifier compares what landed with the sources. It is safe for concurrent use.
+type Verifier struct {
+	Inspector *inspect.Inspector
+	Lake      Lake
+	LookEvery time.Duration   // at whether changes have landed, if nothing says so
+	Stopping  <-chan struct{} // ends a command after the table at hand, for another worker
+}
+
+// Lake is where what landed is read. *landing.Lake is one, whose comments say what
+// comes back on failure.
+type Lake interface {
+	Standing(ctx context.Context, a event.Address, t driver.Table, key []string) (landing.Standing, error)
+	Digest(ctx context.Context, st landing.Standing, spec digest.Spec, newer []digest.Hash) (digest.Sums, error)
+}
+
+// Verify compares the landed tables of a source with the source, table by table. Each has
 // an event of its own. If a worker dies another begins again with the first table.
-func (h *Handlers) verify(ctx context.Context, j *job, c *command.VerifySource) error {
-	v, err := j.load(ctx)
-	if err != nil || v.ended {
+func (y *Verifier) Verify(ctx context.Context, j *history.Job, c *command.VerifySource) error {
+	v, err := j.Load(ctx)
+	if err != nil || v.Ended {
 		return err
 	}
-	why := missing(v)
+	why := v.Missing()
 	if why == nil {
-		why, err = j.verifyAll(ctx, v, c.Tables)
+		why, err = y.verifyAll(ctx, j, v, c.Tables)
 		if err != nil || why == nil {
 			return err
 		}
 	}
-	_, err = j.advance(ctx, func(v view) (move, error) {
-		if v.ended {
-			return move{}, nil
+	_, err = j.Advance(ctx, func(v history.View) (history.Move, error) {
+		if v.Ended {
+			return history.Move{}, nil
 		}
 		reason, message := outcome.Explain(why)
-		return j.rejected(reason, message), nil
+		return j.Rejected(reason, message), nil
 	})
 	return err
 }
 
 // verifyAll verifies the tables that match and writes what it finds. why is what
 // kept it from looking at any, err a reason to try the command again.
-func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, err error) {
-	work, cancel := j.work(ctx)
+func (y *Verifier) verifyAll(ctx context.Context, j *history.Job, v history.View, patterns []string) (why, err error) {
+	work, cancel := j.Work(ctx)
 	defer cancel()
-	conn, err := j.openCurrent(work, v, driver.Limits{})
+	conn, err := y.Inspector.OpenCurrent(work, j, v, driver.Limits{})
 	if err != nil {
-		return j.sorted(ctx, work, err)
+		return sorted(ctx, work, err)
 	}
-	defer func() { j.closing(conn) }()
-	found, err := j.discoverTables(work, conn)
+	defer func() { inspect.Close(j, conn) }()
+	found, err := y.Inspector.Discover(work, j, conn)
 	if err != nil {
-		return j.sorted(ctx, work, err)
+		return sorted(ctx, work, err)
 	}
-	only := syncoptions.NewChoice(command.SyncOptions{Tables: patterns}, tablesOf(found.tables))
+	only := syncoptions.NewChoice(command.SyncOptions{Tables: patterns}, schema.Of(found.Tables))
 	var due []event.Verification
 	tables := map[int]driver.Table{}
-	for _, t := range found.tables {
+	for _, t := range found.Tables {
 		if only.Takes(t.Namespace, t.Name) {
 			tables[len(due)] = t
 			due = append(due, event.Verification{Name: t.Name, Namespace: t.Namespace})
 		}
 	}
-	for _, u := range found.unread {
+	for _, u := range found.Unread {
 		if only.Takes(u.Namespace, u.Name) {
 			reason, message := outcome.Explain(u.Err)
 			due = append(due, event.Verification{Name: u.Name, Namespace: u.Namespace, Status: event.Unverified, Reason: reason, Message: message})
@@ -85,15 +104,15 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 	for i, done := range due {
 		if t, ok := tables[i]; ok {
 			select {
-			case <-j.h.stopping:
+			case <-y.Stopping:
 				return nil, bus.Snooze(0)
 			default:
 			}
-			if done, err = j.verifyTable(ctx, work, conn, v.Source, t); err != nil {
+			if done, err = y.verifyTable(ctx, work, j, conn, v.Source, t); err != nil {
 				return nil, err
 			}
 		}
-		if err := j.found(ctx, done, i == len(due)-1); err != nil {
+		if err := record(ctx, j, done, i == len(due)-1); err != nil {
 			return nil, err
 		}
 	}
@@ -102,25 +121,25 @@ func (j *job) verifyAll(ctx context.Context, v view, patterns []string) (why, er
 
 // sorted returns err as why if it is a failure of the source, which is the outcome, and
 // else as again.
-func (j *job) sorted(ctx, work context.Context, err error) (why, again error) {
-	if err = causeOf(work, err); ofSource(ctx, err) {
+func sorted(ctx, work context.Context, err error) (why, again error) {
+	if err = outcome.CauseOf(work, err); outcome.OfSource(ctx, err) {
 		return err, nil
 	}
 	return nil, err
 }
 
-// found writes what was found of one table.
-func (j *job) found(ctx context.Context, done event.Verification, last bool) error {
-	_, err := j.advance(ctx, func(v view) (move, error) {
-		if v.ended {
-			return move{}, nil
+// record writes what was found of one table.
+func record(ctx context.Context, j *history.Job, done event.Verification, last bool) error {
+	_, err := j.Advance(ctx, func(v history.View) (history.Move, error) {
+		if v.Ended {
+			return history.Move{}, nil
 		}
-		m := move{stop: true, data: &event.TableVerified{Meta: j.meta(last), Table: done}}
-		m.discriminator = nameOf(event.Table{Namespace: done.Namespace, Name: done.Name})
+		m := history.Move{Stop: true, Data: &event.TableVerified{Meta: j.Meta(last), Table: done}}
+		m.Discriminator = schema.Name(done.Namespace, done.Name)
 		if last {
 			// A worker that died may have told of it when it was not the last: the
 			// broker would take this for the same event, and nothing would ever end.
-			m.discriminator += "\x00last"
+			m.Discriminator += "\x00last"
 		}
 		return m, nil
 	})
@@ -129,12 +148,12 @@ func (j *job) found(ctx context.Context, done event.Verification, last bool) err
 
 // verifyTable compares one table. What keeps it from it is in the result; an
 // error is a reason to try the command again.
-func (j *job) verifyTable(ctx, work context.Context, conn Conn, s readmodel.Source, t driver.Table) (event.Verification, error) {
+func (y *Verifier) verifyTable(ctx, work context.Context, j *history.Job, conn extract.Session, s readmodel.Source, t driver.Table) (event.Verification, error) {
 	began := time.Now().UTC()
-	c := &comparison{job: j, conn: conn, source: s, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
+	c := &comparison{Job: j, by: y, conn: conn, source: s, began: began, done: event.Verification{Name: t.Name, Namespace: t.Namespace}}
 	err := c.run(work, t)
-	if err = causeOf(work, err); err != nil {
-		if !ofSource(ctx, err) {
+	if err = outcome.CauseOf(work, err); err != nil {
+		if !outcome.OfSource(ctx, err) {
 			return c.done, err
 		}
 		reason, message := outcome.Explain(err)
@@ -146,8 +165,9 @@ func (j *job) verifyTable(ctx, work context.Context, conn Conn, s readmodel.Sour
 
 // comparison is the comparison of one table.
 type comparison struct {
-	*job
-	conn   Conn
+	*history.Job
+	by     *Verifier
+	conn   extract.Session
 	source readmodel.Source
 	began  time.Time
 	stand  landing.Standing
@@ -158,7 +178,7 @@ type comparison struct {
 
 func (c *comparison) run(ctx context.Context, t driver.Table) error {
 	var err error
-	c.stand, err = c.h.lake.Standing(ctx, c.address, t, t.PrimaryKey)
+	c.stand, err = c.by.Lake.Standing(ctx, c.Address, t, t.PrimaryKey)
 	if errors.Is(err, landing.ErrNoTable) {
 		return outcome.Failf(event.ReasonNotFound, "nothing of the table has landed yet: sync it first")
 	}
@@ -249,7 +269,7 @@ func (c *comparison) both(ctx context.Context, spec digest.Spec) (source, landed
 	if source.Over && len(spec.Key) > 0 {
 		return source, landed, outcome.Failf(event.ReasonLimit, "more than %d rows changed after the last sync; sync the table, then verify it", digest.MaxBehind)
 	}
-	landed, err = c.h.lake.Digest(ctx, c.stand, spec, source.Newer)
+	landed, err = c.by.Lake.Digest(ctx, c.stand, spec, source.Newer)
 	return source, landed, err
 }
 
@@ -313,7 +333,7 @@ func (c *comparison) anew() string {
 	k := c.source.Schedule
 	goesOn := k != nil && k.Continuous && !k.Paused
 	pause := fmt.Sprintf("pause its continuous schedule (headwater schedule pause %s), ", c.source.Name)
-	reset := fmt.Sprintf(`sync_options.mode cdc and sync_options.reset ["%s"]`, nameOf(event.Table{Namespace: c.done.Namespace, Name: c.done.Name}))
+	reset := fmt.Sprintf(`sync_options.mode cdc and sync_options.reset ["%s"]`, schema.Name(c.done.Namespace, c.done.Name))
 	switch {
 	case c.source.Changes.Position == "":
 		return ""

@@ -1,4 +1,4 @@
-package handlers
+package scheduling
 
 import (
 	"context"
@@ -9,44 +9,45 @@ import (
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
 	"headwater/handlers/outcome"
 	"headwater/handlers/schedule"
 )
 
-// changeSchedule gives a source another schedule, or none. Runs that were due
+// Change gives a source another schedule, or none. Runs that were due
 // before are not carried out any more.
-func (h *Handlers) changeSchedule(ctx context.Context, j *job, c *command.ChangeSchedule) error {
-	_, err := j.advanceKnown(ctx, func(v view) (move, error) {
-		if v.ended {
-			return move{}, nil
+func (r *Schedules) Change(ctx context.Context, j *history.Job, c *command.ChangeSchedule) error {
+	_, err := j.AdvanceKnown(ctx, func(v history.View) (history.Move, error) {
+		if v.Ended {
+			return history.Move{}, nil
 		}
-		if gone := missing(v); gone != nil {
+		if gone := v.Missing(); gone != nil {
 			reason, message := outcome.Explain(gone)
-			return j.rejected(reason, message), nil
+			return j.Rejected(reason, message), nil
 		}
-		changed := &event.ScheduleChanged{Meta: j.meta(true), Version: v.ScheduleVersion + 1}
+		changed := &event.ScheduleChanged{Meta: j.Meta(true), Version: v.ScheduleVersion + 1}
 		if c.Schedule == nil {
 			if changed.Unchanged = v.Schedule == nil; changed.Unchanged {
 				changed.Version = v.ScheduleVersion
 			}
-			return move{data: changed}, nil
+			return history.Move{Data: changed}, nil
 		}
-		why, err := j.scheduled(v, *c.Schedule, changed)
+		why, err := r.Fill(j, v, *c.Schedule, changed)
 		if err != nil {
-			return move{}, err
+			return history.Move{}, err
 		}
 		if why != nil {
 			reason, message := outcome.Explain(why)
-			return j.rejected(reason, message), nil
+			return j.Rejected(reason, message), nil
 		}
-		return move{data: changed}, nil
+		return history.Move{Data: changed}, nil
 	})
 	return err
 }
 
-// scheduled fills in what the event says of a schedule that is given, or returns
+// Fill fills in what the event says of a schedule that is given, or returns
 // what is wrong with it.
-func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleChanged) (why, err error) {
+func (r *Schedules) Fill(j *history.Job, v history.View, given event.Schedule, changed *event.ScheduleChanged) (why, err error) {
 	s, err := schedule.Parse(given)
 	var wrong *schedule.Problem
 	if errors.As(err, &wrong) {
@@ -58,7 +59,7 @@ func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleCha
 	name := ""
 	if s.After != "" {
 		var why error
-		if name, why, err = j.followed(s.After); why != nil || err != nil {
+		if name, why, err = followedBy(j, s.After); why != nil || err != nil {
 			return why, err
 		}
 	}
@@ -66,12 +67,12 @@ func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleCha
 	if before != nil && reflect.DeepEqual(normal(before.Schedule), normal(s.Schedule)) {
 		changed.Unchanged, changed.Version = true, v.ScheduleVersion
 	}
-	now := j.h.options.Clock.Now().UTC().Truncate(time.Second)
+	now := r.Clock.Now().UTC().Truncate(time.Second)
 	anchor := now
 	if before != nil && before.Every == s.Every && !before.Anchor.IsZero() {
 		anchor = before.Anchor // what else is changed does not move its runs
 	}
-	plan := s.Of(j.address.Source, anchor)
+	plan := s.Of(j.Address.Source, anchor)
 	changed.Schedule, changed.Sentence, changed.Anchor, changed.DelayMS = &s.Schedule, s.Sentence(name), ref(anchor), plan.Delay().Milliseconds()
 	switch {
 	case s.Paused:
@@ -83,19 +84,19 @@ func (j *job) scheduled(v view, given event.Schedule, changed *event.ScheduleCha
 	return nil, nil
 }
 
-// followed returns the name of the source that a schedule's after names, or why it cannot
+// followedBy returns the name of the source that a schedule's after names, or why it cannot
 // be named.
-func (j *job) followed(id string) (name string, why, err error) {
-	other := j.address
+func followedBy(j *history.Job, id string) (name string, why, err error) {
+	other := j.Address
 	other.Source = id
-	s, err := j.h.state.Source(other)
+	s, err := j.State.Source(other)
 	if err != nil {
 		return "", nil, fmt.Errorf("read what a schedule goes by: %w", err)
 	}
 	if !s.Connected {
 		return "", outcome.Failf(event.ReasonNotFound, "after: there is no source %q in this workspace and scope", id), nil
 	}
-	circle, err := j.h.circle(j.address, id)
+	circle, err := circle(j.State, j.Address, id)
 	if err == nil && circle {
 		return "", outcome.Failf(event.ReasonInvalidConfig, "after: %s is synced, directly or by way of others, after this source: they would go round in a circle", s.Name), nil
 	}

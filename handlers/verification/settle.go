@@ -1,4 +1,4 @@
-package handlers
+package verification
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func (c *comparison) settle(ctx context.Context, t driver.Table, spec digest.Spe
 		if landed, err := c.caughtUp(ctx, time.Now()); err != nil || !landed {
 			return rows, err
 		}
-		stand, err := c.h.lake.Standing(ctx, c.address, t, t.PrimaryKey)
+		stand, err := c.by.Lake.Standing(ctx, c.Address, t, t.PrimaryKey)
 		if err != nil {
 			return nil, err
 		}
@@ -65,9 +65,9 @@ func (c *comparison) settle(ctx context.Context, t driver.Table, spec digest.Spe
 func (c *comparison) caughtUp(ctx context.Context, at time.Time) (bool, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, settleLimit, errNotSettled)
 	defer stop()
-	changes := c.h.state.Watch(ctx, c.address)
+	changes := c.State.Watch(ctx, c.Address)
 	for {
-		v, err := c.load(ctx)
+		v, err := c.Load(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -78,7 +78,7 @@ func (c *comparison) caughtUp(ctx context.Context, at time.Time) (bool, error) {
 			return false, nil
 		}
 		select {
-		case <-c.h.stopping:
+		case <-c.by.Stopping:
 			return false, bus.Snooze(0)
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errNotSettled) {
@@ -86,7 +86,7 @@ func (c *comparison) caughtUp(ctx context.Context, at time.Time) (bool, error) {
 			}
 			return false, context.Cause(ctx)
 		case <-changes:
-		case <-time.After(c.h.options.HeartbeatEvery):
+		case <-time.After(c.by.LookEvery):
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package handlers
+package removal
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path"
 	"strconv"
 	"strings"
@@ -15,48 +16,85 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/history"
+	"headwater/handlers/inspect"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/bucket"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
+	"headwater/handlers/sourcelog"
 )
 
-// purge destroys the keys and tables of a removed source. It leaves a source alone that
+// Removals removes sources, brings them back, and destroys them. It is safe for
+// concurrent use.
+type Removals struct {
+	Inspector  *inspect.Inspector
+	Logs       *sourcelog.Logs
+	Vault      Keys
+	Lake       Lake
+	Keep       time.Duration // how long a removed source can be restored, 0 for not at all
+	RetryDelay time.Duration
+}
+
+// Keys destroys the keys of sources. *seal.Vault does.
+type Keys interface {
+	// Destroy removes the keys of a source, after which none of its secrets can be
+	// opened; it may be repeated.
+	Destroy(ctx context.Context, a event.Address) error
+}
+
+// Lake removes what landed. *landing.Lake does.
+type Lake interface {
+	// Drop removes every table and file of a source, and says what is left. It may be
+	// repeated.
+	Drop(ctx context.Context, a event.Address) (landing.Dropped, error)
+}
+
+// Purge destroys the keys and tables of a removed source. It leaves a source alone that
 // was restored meanwhile, or removed once more, and writes nothing then: no request led to
 // the command.
-func (h *Handlers) purge(ctx context.Context, j *job, c *command.PurgeSource) error {
-	if err := j.releasePurged(ctx, c.Removed); err != nil {
+func (r *Removals) Purge(ctx context.Context, j *history.Job, c *command.PurgeSource) error {
+	if err := r.Logs.ReleasePurged(ctx, j, c.Removed); err != nil {
 		return err
 	}
-	_, err := j.advance(ctx, func(v view) (move, error) {
-		if !v.restorable() || v.Removal.Sequence != c.Removed || time.Now().Before(v.Removal.DestroyedAfter) {
-			return move{}, nil
+	_, err := j.Advance(ctx, func(v history.View) (history.Move, error) {
+		if !v.Restorable() || v.Removal.Sequence != c.Removed || time.Now().Before(v.Removal.DestroyedAfter) {
+			return history.Move{}, nil
 		}
 		return purged(j, v), nil
 	})
 	if err != nil {
 		return err
 	}
-	return j.destroyPurged(ctx)
+	return r.DestroyPurged(ctx, j)
 }
 
 // purged returns the event after which a kept source can not be restored.
-func purged(j *job, v view) move {
-	return move{
-		discriminator: strconv.FormatUint(v.Removal.Sequence, 10),
-		data:          &event.SourcePurged{Meta: j.meta(false), Name: v.Name, Removed: v.Removal.Sequence},
+func purged(j *history.Job, v history.View) history.Move {
+	return history.Move{
+		Discriminator: strconv.FormatUint(v.Removal.Sequence, 10),
+		Data:          &event.SourcePurged{Meta: j.Meta(false), Name: v.Name, Removed: v.Removal.Sequence},
 	}
 }
 
-// Sweep sends PurgeSource for every removed source whose grace period has passed. It
-// looks every Options.SweepEvery until ctx ends; failures go to the log. Any number of
+// Sweeper looks for removed sources whose grace period has passed.
+type Sweeper struct {
+	State    readmodel.State
+	Commands history.Commands
+	Every    time.Duration
+	Log      *slog.Logger
+}
+
+// Run sends PurgeSource for every removed source whose grace period has passed. It
+// looks every Every until ctx ends; failures go to the log. Any number of
 // nodes may run it: a command's id derives from the removal, and a second one finds
 // nothing to do.
-func (h *Handlers) Sweep(ctx context.Context) {
-	tick := time.NewTicker(h.options.SweepEvery)
+func (s *Sweeper) Run(ctx context.Context) {
+	tick := time.NewTicker(s.Every)
 	defer tick.Stop()
 	for {
-		if err := h.sweep(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("removed sources could not be purged and will be tried again", "error", err)
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("removed sources could not be purged and will be tried again", "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -66,8 +104,9 @@ func (h *Handlers) Sweep(ctx context.Context) {
 	}
 }
 
-func (h *Handlers) sweep(ctx context.Context) error {
-	due, err := h.state.Due(time.Now())
+// Sweep looks once. It returns what kept it from looking, or commands from being sent.
+func (s *Sweeper) Sweep(ctx context.Context) error {
+	due, err := s.State.Due(time.Now())
 	if err != nil {
 		return fmt.Errorf("look for removed sources: %w", err)
 	}
@@ -77,8 +116,8 @@ func (h *Handlers) sweep(ctx context.Context) error {
 		sum := sha256.Sum256([]byte(removal))
 		operation := "op_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 		meta := event.At(d.Address, event.Operation{ID: operation, Kind: event.KindPurge, Targets: 1})
-		errs = append(errs, h.commands.Send(ctx, &command.Command{
-			ID: eventID(removal, "PurgeSource", ""), Time: time.Now().UTC(),
+		errs = append(errs, s.Commands.Send(ctx, &command.Command{
+			ID: history.EventID(removal, "PurgeSource", ""), Time: time.Now().UTC(),
 			Data: &command.PurgeSource{Meta: command.Meta{Meta: meta}, Removed: d.Removed},
 		}))
 		if ctx.Err() != nil {
@@ -88,44 +127,44 @@ func (h *Handlers) sweep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// destroyPurged destroys the keys of a source and what it landed if its history
+// DestroyPurged destroys the keys of a source and what it landed if its history
 // says that it is purged, which nothing undoes, and tells what became of it. The
 // purge comes first, so that what is destroyed is never shown as restorable; a
 // worker that dies between is followed by one that finishes. The first try ends
 // the target. What cannot be destroyed now is tried until it can.
-func (j *job) destroyPurged(ctx context.Context) error {
-	v, err := j.load(ctx)
+func (r *Removals) DestroyPurged(ctx context.Context, j *history.Job) error {
+	v, err := j.Load(ctx)
 	if err != nil || v.Removal == nil || !v.Removal.Purged {
 		return err
 	}
-	dropped, err := j.destroy(ctx)
+	dropped, err := r.destroy(ctx, j)
 	if ctx.Err() != nil {
 		return errors.Join(ctx.Err(), err)
 	}
-	follows := syncOf(j.data) != "" // whose worker was late, and undoes what it made
-	_, unwritten := j.advance(ctx, func(v view) (move, error) {
-		if follows || v.ended && (err != nil || v.Removal.Destroyed) {
-			return move{}, nil // it was told before
+	follows := history.SyncOf(j.Data) != "" // whose worker was late, and undoes what it made
+	_, unwritten := j.Advance(ctx, func(v history.View) (history.Move, error) {
+		if follows || v.Ended && (err != nil || v.Removal.Destroyed) {
+			return history.Move{}, nil // it was told before
 		}
 		outcome := destruction(dropped, err)
-		return move{stop: true, discriminator: outcome.Status, data: &event.SourceDestroyed{
-			Meta: j.meta(!v.ended), Name: v.Name, Removed: v.Removal.Sequence, Destruction: outcome,
+		return history.Move{Stop: true, Discriminator: outcome.Status, Data: &event.SourceDestroyed{
+			Meta: j.Meta(!v.Ended), Name: v.Name, Removed: v.Removal.Sequence, Destruction: outcome,
 		}}, nil
 	})
 	if unwritten != nil || left(dropped, err) == nil {
 		return unwritten
 	}
-	j.log.Warn("a removed source is not destroyed yet and will be tried again", "error", err)
-	return bus.Snooze(30 * j.h.options.RetryDelay)
+	j.Log.Warn("a removed source is not destroyed yet and will be tried again", "error", err)
+	return bus.Snooze(30 * r.RetryDelay)
 }
 
-func (j *job) destroy(ctx context.Context) (landing.Dropped, error) {
-	j.h.connectors.Forget(j.address.Tokens())
-	if err := j.h.vault.Destroy(ctx, j.address); err != nil {
+func (r *Removals) destroy(ctx context.Context, j *history.Job) (landing.Dropped, error) {
+	r.Inspector.Forget(j)
+	if err := r.Vault.Destroy(ctx, j.Address); err != nil {
 		return landing.Dropped{Remaining: -1}, fmt.Errorf("destroy the keys of a removed source: %w", err)
 	}
-	j.h.seam("destroyed")
-	dropped, err := j.h.lake.Drop(ctx, j.address)
+	j.Seam("destroyed")
+	dropped, err := r.Lake.Drop(ctx, j.Address)
 	if err != nil {
 		err = fmt.Errorf("drop the tables of a removed source: %w", err)
 	}

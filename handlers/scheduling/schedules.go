@@ -1,13 +1,13 @@
-package handlers
+// Package scheduling carries schedules out: it finds the runs that are due, decides about
+// each once, and begins its sync. When runs are due is computed by package schedule.
+package scheduling
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,22 +15,12 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/handlers/clock"
+	"headwater/handlers/history"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
 	"headwater/handlers/schedule"
 )
-
-// Clock tells schedules the time. Tests set one. It is safe for concurrent use.
-type Clock interface {
-	Now() time.Time
-	// After returns a channel that receives once the duration has passed.
-	After(d time.Duration) <-chan time.Time
-}
-
-type systemClock struct{}
-
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // planOf returns when a schedule's runs are due. A schedule is checked before it
 // is stored, so an error says that this build knows less than the one that did.
@@ -51,22 +41,31 @@ const (
 	retryRuns   = 10 * time.Second // after an error
 )
 
-// RunSchedules sends FireSchedule for every run of a schedule that is due, until ctx
-// ends or Stop is called. Between two runs it sleeps until the first key of an index of due times. Any
+// Schedules carries schedules out and changes them. It is safe for concurrent use.
+type Schedules struct {
+	State    readmodel.State
+	Commands history.Commands
+	Clock    clock.Clock
+	Stopping <-chan struct{} // ends Run
+	Log      *slog.Logger
+}
+
+// Run sends FireSchedule for every run of a schedule that is due, until ctx
+// or Stopping ends. Between two runs it sleeps until the first key of an index of due times. Any
 // number of nodes may run it: a command's id derives from the run, the bus stores it
 // once, and its handler decides once. Failures go to the log and are tried again.
-func (h *Handlers) RunSchedules(ctx context.Context) {
-	changes := h.state.WatchRuns(ctx)
+func (r *Schedules) Run(ctx context.Context) {
+	changes := r.State.WatchRuns(ctx)
 	sent := map[string]time.Time{}
 	for {
-		rest, err := h.sendDue(ctx, sent)
+		rest, err := r.sendDue(ctx, sent)
 		if err != nil && ctx.Err() == nil {
-			h.log.Warn("due runs of schedules could not be sent and will be tried again", "error", err)
+			r.Log.Warn("due runs of schedules could not be sent and will be tried again", "error", err)
 		}
 		select {
-		case <-h.options.Clock.After(rest):
+		case <-r.Clock.After(rest):
 		case <-changes:
-		case <-h.stopping:
+		case <-r.Stopping:
 			return
 		case <-ctx.Done():
 			return
@@ -76,9 +75,9 @@ func (h *Handlers) RunSchedules(ctx context.Context) {
 
 // sendDue sends what is due and was not sent of late, and returns how long there
 // is nothing more to do.
-func (h *Handlers) sendDue(ctx context.Context, sent map[string]time.Time) (time.Duration, error) {
-	now := h.options.Clock.Now()
-	due, next, err := h.state.DueRuns(now, runsAtOnce)
+func (r *Schedules) sendDue(ctx context.Context, sent map[string]time.Time) (time.Duration, error) {
+	now := r.Clock.Now()
+	due, next, err := r.State.DueRuns(now, runsAtOnce)
 	if err != nil {
 		return retryRuns, fmt.Errorf("look for due runs: %w", err)
 	}
@@ -96,7 +95,7 @@ func (h *Handlers) sendDue(ctx context.Context, sent map[string]time.Time) (time
 			continue
 		}
 		sent[c.ID] = now
-		sending.Go(func() error { return h.commands.Send(ctx, c) })
+		sending.Go(func() error { return r.Commands.Send(ctx, c) })
 	}
 	for id := range sent {
 		if !still[id] {
@@ -114,70 +113,64 @@ func (h *Handlers) sendDue(ctx context.Context, sent map[string]time.Time) (time
 func fireCommand(d readmodel.DueRun) *command.Command {
 	run := d.Address.Tokens() + "." + strconv.Itoa(d.Version) + "." + strconv.FormatInt(d.Due.UnixMilli(), 10)
 	return &command.Command{
-		ID: eventID(run, "FireSchedule", ""), Time: time.Now().UTC(),
+		ID: history.EventID(run, "FireSchedule", ""), Time: time.Now().UTC(),
 		Data: &command.FireSchedule{
-			Meta:    command.Meta{Meta: event.At(d.Address, event.Operation{ID: derivedID("op_", run), Kind: event.KindSync, Targets: 1, Trigger: event.TriggerSchedule})},
+			Meta:    command.Meta{Meta: event.At(d.Address, event.Operation{ID: history.DerivedID("op_", run), Kind: event.KindSync, Targets: 1, Trigger: event.TriggerSchedule})},
 			Version: d.Version, Due: d.Due,
 		},
 	}
 }
 
-// derivedID returns an id that a text decides.
-func derivedID(prefix, text string) string {
-	sum := sha256.Sum256([]byte(prefix + text))
-	return prefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
-}
-
-// fire decides about the runs of a schedule that are due by now, and begins the
+// Fire decides about the runs of a schedule that are due by now, and begins the
 // sync of the one that is carried out. Of any number of commands that come for a
 // run, one decides: the event that says so moves the time at which the next is
 // due, and the history takes one such event. A command that comes again sends the
 // sync again under the same id, in case its worker died before it had.
-func (h *Handlers) fire(ctx context.Context, j *job, c *command.FireSchedule) error {
-	now := h.options.Clock.Now()
+func (r *Schedules) Fire(ctx context.Context, j *history.Job, c *command.FireSchedule) error {
+	now := r.Clock.Now()
 	if early := c.Due.Sub(now); early > 0 { // the clock of the node that sent it is ahead
 		return bus.Snooze(min(early, longestRest))
 	}
 	var sync command.Data
-	_, err := j.advanceKnown(ctx, func(v view) (m move, err error) {
+	_, err := j.AdvanceKnown(ctx, func(v history.View) (m history.Move, err error) {
 		sync = nil
 		s := v.Schedule
 		switch {
 		case !v.Connected || s == nil:
-			return move{}, nil
-		case s.Operation == j.operation.ID && s.Started && !v.ended:
-			sync, err = j.unsentSync(s)
-			return move{}, err
+			return history.Move{}, nil
+		case s.Operation == j.Operation.ID && s.Started && !v.Ended:
+			sync, err = unsentSync(j, s)
+			return history.Move{}, err
 		case s.Version != c.Version || s.Next.IsZero() || s.Next.Before(c.Due) || s.Next.After(now):
-			return move{}, nil // another command decided, or the schedule is another one
+			return history.Move{}, nil // another command decided, or the schedule is another one
 		}
-		if m, err = j.decideRun(v, s, now); err != nil {
-			return move{}, err
+		if m, err = decideRun(j, v, s, now); err != nil {
+			return history.Move{}, err
 		}
-		if fired, ok := m.data.(*event.ScheduleFired); ok && fired.Outcome == event.RunStarted {
+		if fired, ok := m.Data.(*event.ScheduleFired); ok && fired.Outcome == event.RunStarted {
 			s.SyncID = fired.SyncID
-			sync, err = j.scheduledSync(s)
+			sync, err = scheduledSync(j, s)
 		}
 		return m, err
 	})
 	if err != nil || sync == nil {
 		return err
 	}
-	h.seam("decided")
-	return h.commands.Send(ctx, &command.Command{ID: eventID(j.id, sync.CommandName(), ""), Time: time.Now().UTC(), TraceParent: j.trace, Data: sync})
+	j.Seam("decided")
+	return r.Commands.Send(ctx, &command.Command{ID: history.EventID(j.ID, sync.CommandName(), ""), Time: time.Now().UTC(), TraceParent: j.Trace, Data: sync})
 }
 
 // unsentSync returns the command of a sync that no worker is known to have got.
-func (j *job) unsentSync(s *readmodel.Scheduled) (command.Data, error) {
-	known, err := j.h.state.Sync(j.address, s.SyncID)
+func unsentSync(j *history.Job, s *readmodel.Scheduled) (command.Data, error) {
+	known, err := j.State.Sync(j.Address, s.SyncID)
 	if err != nil || known.Attempt > 0 {
 		return nil, err
 	}
-	return j.scheduledSync(s)
+	return scheduledSync(j, s)
 }
 
 // scheduledSync returns the command of the sync that a run has begun.
-func (j *job) scheduledSync(s *readmodel.Scheduled) (command.Data, error) {
+func scheduledSync(j *history.Job, s *readmodel.Scheduled) (command.Data, error) {
 	var options command.SyncOptions
 	if len(s.Options) > 0 {
 		if err := json.Unmarshal(s.Options, &options); err != nil {
@@ -186,16 +179,16 @@ func (j *job) scheduledSync(s *readmodel.Scheduled) (command.Data, error) {
 	}
 	if s.Continuous {
 		options.Mode = command.Capture
-		return &command.FollowSource{Meta: command.Meta{Meta: j.meta(false)}, SyncID: s.SyncID, Options: options, Version: s.Version}, nil
+		return &command.FollowSource{Meta: command.Meta{Meta: j.Meta(false)}, SyncID: s.SyncID, Options: options, Version: s.Version}, nil
 	}
-	return &command.SyncSource{Meta: command.Meta{Meta: j.meta(false), Deadline: time.Now().UTC().Add(syncTime)}, SyncID: s.SyncID, Options: options}, nil
+	return &command.SyncSource{Meta: command.Meta{Meta: j.Meta(false), Deadline: time.Now().UTC().Add(syncTime)}, SyncID: s.SyncID, Options: options}, nil
 }
 
 // decideRun returns the event that says what becomes of the runs that are due.
-func (j *job) decideRun(v view, s *readmodel.Scheduled, now time.Time) (move, error) {
-	plan, err := planOf(s, j.address.Source)
+func decideRun(j *history.Job, v history.View, s *readmodel.Scheduled, now time.Time) (history.Move, error) {
+	plan, err := planOf(s, j.Address.Source)
 	if err != nil {
-		return move{}, err
+		return history.Move{}, err
 	}
 	at := now.UTC()
 	d := plan.Decide(s.Next, s.Since, now)
@@ -205,37 +198,37 @@ func (j *job) decideRun(v view, s *readmodel.Scheduled, now time.Time) (move, er
 			next = ref(d.Run)
 		}
 		missed := &event.ScheduleMissed{
-			Meta: j.meta(false), Version: s.Version, From: d.From, Through: d.Through, At: at, Count: d.Missed, AtLeast: d.AtLeast,
+			Meta: j.Meta(false), Version: s.Version, From: d.From, Through: d.Through, At: at, Count: d.Missed, AtLeast: d.AtLeast,
 			Reason: event.ReasonTimeout, Message: "no worker of the service was there when it was due", NextRun: next,
 		}
 		if !d.Through.After(s.Since) {
 			missed.Reason, missed.Message = event.ReasonSourceRemoved, "the source was removed when it was due"
 		}
-		return move{discriminator: "missed " + d.From.Format(time.RFC3339Nano), data: missed, stop: d.Run.IsZero()}, nil
+		return history.Move{Discriminator: "missed " + d.From.Format(time.RFC3339Nano), Data: missed, Stop: d.Run.IsZero()}, nil
 	}
-	skip, sync, err := j.overlap(v, s)
+	skip, sync, err := overlap(j, v, s)
 	if err != nil {
-		return move{}, err
+		return history.Move{}, err
 	}
 	late := now.Sub(d.Run).Milliseconds()
 	discriminator := d.Run.Format(time.RFC3339Nano)
 	if skip != "" {
-		return move{discriminator: discriminator, stop: true, data: &event.ScheduleSkipped{
-			Meta: j.meta(false), Version: s.Version, Due: d.Run, At: at, LateMS: late, SyncID: sync, Message: skip, NextRun: next,
+		return history.Move{Discriminator: discriminator, Stop: true, Data: &event.ScheduleSkipped{
+			Meta: j.Meta(false), Version: s.Version, Due: d.Run, At: at, LateMS: late, SyncID: sync, Message: skip, NextRun: next,
 		}}, nil
 	}
 	fired := &event.ScheduleFired{
-		Meta: j.meta(false), Version: s.Version, Due: d.Run, At: at, LateMS: late, Outcome: event.RunAttached, SyncID: sync, AfterSync: s.AfterSync, NextRun: next,
+		Meta: j.Meta(false), Version: s.Version, Due: d.Run, At: at, LateMS: late, Outcome: event.RunAttached, SyncID: sync, AfterSync: s.AfterSync, NextRun: next,
 	}
 	if sync == "" {
-		fired.Outcome, fired.SyncID = event.RunStarted, derivedID("syn_", j.operation.ID)
+		fired.Outcome, fired.SyncID = event.RunStarted, history.DerivedID("syn_", j.Operation.ID)
 	}
-	return move{discriminator: discriminator, stop: true, data: fired}, nil
+	return history.Move{Discriminator: discriminator, Stop: true, Data: fired}, nil
 }
 
 // overlap says why a run is not carried out now, or the id of the sync that it
 // is carried out by already; neither where it begins one of its own.
-func (j *job) overlap(v view, s *readmodel.Scheduled) (skip, sync string, err error) {
+func overlap(j *history.Job, v history.View, s *readmodel.Scheduled) (skip, sync string, err error) {
 	if v.Running != nil {
 		if s.Overlap == schedule.Skip {
 			return "the source was syncing", v.Running.SyncID, nil
@@ -243,7 +236,7 @@ func (j *job) overlap(v view, s *readmodel.Scheduled) (skip, sync string, err er
 		return "", v.Running.SyncID, nil
 	}
 	if s.After != "" {
-		circle, err := j.h.circle(j.address, s.After)
+		circle, err := circle(j.State, j.Address, s.After)
 		if err != nil || circle {
 			return "the schedules go round in a circle: this source is synced after one that is synced after it", "", err
 		}
@@ -251,11 +244,11 @@ func (j *job) overlap(v view, s *readmodel.Scheduled) (skip, sync string, err er
 	if s.Operation == "" || !s.Started {
 		return "", "", nil
 	}
-	op, err := j.h.state.Operation(j.address, s.Operation)
+	op, err := j.State.Operation(j.Address, s.Operation)
 	if err != nil {
 		return "", "", fmt.Errorf("read the state of the run before: %w", err)
 	}
-	if target, ok := op.TargetOf(j.address.Source, s.SyncID); ok && !target.Ended {
+	if target, ok := op.TargetOf(j.Address.Source, s.SyncID); ok && !target.Ended {
 		// It has yet to read, so it brings what this run would.
 		return "the sync of the run before still waits for its turn", s.SyncID, nil
 	}
@@ -267,14 +260,14 @@ const longestChain = 100
 
 // circle reports whether the syncs of a source would make a schedule due that
 // goes by it, directly or by way of others. So does a chain that is too long.
-func (h *Handlers) circle(a event.Address, after string) (bool, error) {
+func circle(state readmodel.State, a event.Address, after string) (bool, error) {
 	for range longestChain {
 		if after == a.Source {
 			return true, nil
 		}
 		other := a
 		other.Source = after
-		s, err := h.state.Source(other)
+		s, err := state.Source(other)
 		if err != nil {
 			return false, fmt.Errorf("read what a schedule goes by: %w", err)
 		}
@@ -286,32 +279,32 @@ func (h *Handlers) circle(a event.Address, after string) (bool, error) {
 	return true, nil
 }
 
-// runGivenUp returns the event that ends a run which could not be decided about,
+// GivenUp returns the event that ends a run which could not be decided about,
 // so that the next is due; no data where it was.
-func runGivenUp(j *job, v view, why *outcome.Failure) (move, error) {
-	c, s := j.data.(*command.FireSchedule), v.Schedule
+func (r *Schedules) GivenUp(j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
+	c, s := j.Data.(*command.FireSchedule), v.Schedule
 	if !v.Connected || s == nil {
-		return move{}, nil
+		return history.Move{}, nil
 	}
 	if s.Version != c.Version || !s.Next.Equal(c.Due) {
-		if s.Operation == j.operation.ID && !v.ended {
-			return j.rejected(why.Reason, why.Message), nil
+		if s.Operation == j.Operation.ID && !v.Ended {
+			return j.Rejected(why.Reason, why.Message), nil
 		}
-		return move{}, nil
+		return history.Move{}, nil
 	}
-	now := j.h.options.Clock.Now()
-	plan, err := planOf(s, j.address.Source)
+	now := r.Clock.Now()
+	plan, err := planOf(s, j.Address.Source)
 	if err != nil {
-		j.log.Error("a schedule stops: this build cannot read it", "error", err)
+		j.Log.Error("a schedule stops: this build cannot read it", "error", err)
 		plan = schedule.Plan{}
 	}
 	missed := &event.ScheduleMissed{
-		Meta: j.meta(true), Version: s.Version, From: c.Due, Through: c.Due, At: now.UTC(), Count: 1, Reason: why.Reason, Message: why.Message,
+		Meta: j.Meta(true), Version: s.Version, From: c.Due, Through: c.Due, At: now.UTC(), Count: 1, Reason: why.Reason, Message: why.Message,
 	}
 	if err == nil {
 		missed.NextRun = ref(plan.After(now))
 	}
-	return move{data: missed}, nil
+	return history.Move{Data: missed}, nil
 }
 
 // ref returns a reference to a time in UTC, nil to none.

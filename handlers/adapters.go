@@ -12,6 +12,10 @@ import (
 	"headwater/handlers/extract"
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/digest"
+	"headwater/handlers/maintenance"
+	"headwater/handlers/removal"
+	"headwater/handlers/syncing"
+	"headwater/handlers/verification"
 )
 
 // Opened returns the registry as the Connectors of Deps: sources are read in
@@ -27,7 +31,7 @@ func Landing(l *landing.Lake) Lake { return landed{l} }
 
 type landed struct{ lake *landing.Lake }
 
-func (l landed) Begin(ctx context.Context, t landing.Target) (Writer, error) {
+func (l landed) Begin(ctx context.Context, t landing.Target) (syncing.Writer, error) {
 	w, err := l.lake.Begin(ctx, t)
 	if err != nil {
 		return nil, err
@@ -58,4 +62,12 @@ func (l landed) Maintain(ctx context.Context, a event.Address, namespace, name s
 
 func (l landed) Drop(ctx context.Context, a event.Address) (landing.Dropped, error) {
 	return l.lake.Drop(ctx, a)
+}
+
+// Lake is where tables land. See Landing for *landing.Lake.
+type Lake interface {
+	syncing.Lake
+	verification.Lake
+	maintenance.Lake
+	removal.Lake
 }

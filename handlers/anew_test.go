@@ -86,6 +86,7 @@ func TestATableThatIsAlteredSeveralTimesIsFollowed(t *testing.T) {
 	l.do("orders", driver.OpInsert, 1, "one")
 	w.do(w.syncCommand(capturing()))
 	l.do("orders", driver.OpInsert, 2, "two")
+	const mostSought = 4 // as a sync has it
 	captures := 0
 	l.onCapture = func(driver.Capture) error {
 		captures++

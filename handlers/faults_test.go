@@ -12,6 +12,7 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
+	"headwater/handlers/syncing"
 )
 
 // seams kill a worker at a step: from then on it can do nothing that outlasts
@@ -106,7 +107,7 @@ type faultyLake struct {
 	w *world
 }
 
-func (f faultyLake) Begin(ctx context.Context, t landing.Target) (Writer, error) {
+func (f faultyLake) Begin(ctx context.Context, t landing.Target) (syncing.Writer, error) {
 	if err := f.w.seams.alive(); err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func (f faultyLake) Drop(ctx context.Context, a event.Address) (landing.Dropped,
 }
 
 type faultyWriter struct {
-	Writer
+	syncing.Writer
 	w     *world
 	table string
 }

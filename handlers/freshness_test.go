@@ -53,7 +53,7 @@ func TestFreshness(t *testing.T) {
 		t.Errorf("fresh until %v, then %v, the source %v", third, fourth, oldest)
 	}
 	for _, r := range last[*event.SyncCompleted](w).Tables {
-		if (r.FreshUntil != nil) != (r.Status == statusCompleted) {
+		if (r.FreshUntil != nil) != (r.Status == tableCompleted) {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -1,5 +1,6 @@
-// Package handlers carries commands out: one file a command. Each turns a command into
-// calls of a connector and events in the source's history.
+// Package handlers carries commands out: each is turned into calls of a connector and
+// events in the source's history. It has the table of all commands and joins the packages
+// that carry them out, each with the few ports that it uses.
 //
 // Every command names one target of one operation, and every target ends with exactly
 // one final event, whatever happens to its worker: a handler decides from the source's
@@ -28,6 +29,7 @@ import (
 	"headwater/handlers/scheduling"
 	"headwater/handlers/sourcelog"
 	"headwater/handlers/sources"
+	"headwater/handlers/syncing"
 	"headwater/handlers/verification"
 )
 
@@ -56,7 +58,7 @@ type Handlers struct {
 	schedules   *scheduling.Schedules
 	verifier    *verification.Verifier
 	maintenance *maintenance.Maintenance
-	syncs       *Syncs
+	syncs       *syncing.Syncs
 	options     Options
 	log         *slog.Logger
 
@@ -81,7 +83,7 @@ func New(d Deps) *Handlers {
 	h.schedules = &scheduling.Schedules{State: d.State, Commands: d.Commands, Clock: o.Clock, Stopping: h.stopping, Log: log}
 	h.verifier = &verification.Verifier{Inspector: h.inspector, Lake: d.Lake, LookEvery: o.HeartbeatEvery, Stopping: h.stopping}
 	h.maintenance = &maintenance.Maintenance{Lake: d.Lake, State: d.State, Commands: d.Commands, Clock: o.Clock, Every: o.UpkeepEvery, Stopping: h.stopping, Log: log}
-	h.syncs = &Syncs{inspector: h.inspector, logs: h.logs, removals: h.removals, lake: d.Lake, commands: d.Commands, options: o, stopping: h.stopping}
+	h.syncs = &syncing.Syncs{Inspector: h.inspector, Logs: h.logs, Removals: h.removals, Lake: d.Lake, Commands: d.Commands, Options: o.Options, Stopping: h.stopping}
 	return h
 }
 

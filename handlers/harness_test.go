@@ -31,6 +31,7 @@ import (
 	"headwater/connectors/sqlite"
 	"headwater/handlers/landing"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/syncing"
 	"headwater/projections"
 )
 
@@ -40,6 +41,12 @@ func TestMain(m *testing.M) {
 }
 
 const patience = 30 * time.Second
+
+// How a table of a sync has ended.
+const (
+	tableCompleted = "completed"
+	tableFailed    = "failed"
+)
 
 // world is a whole node but its API: broker, projection, vault, lake, connectors
 // and workers, with a source of its own making.
@@ -75,11 +82,11 @@ type faults struct {
 
 // quick are options under which nothing waits longer than it must.
 func quick() Options {
-	return Options{
+	return Options{Options: syncing.Options{
 		RetryDelay: 10 * time.Millisecond, ProgressEvery: 20 * time.Millisecond, HeartbeatEvery: time.Hour,
 		Grace: 10 * time.Second, Lease: 100 * time.Millisecond,
 		TellEvery: time.Nanosecond, // a seam after every batch
-	}
+	}}
 }
 
 func newWorld(t *testing.T, options Options) *world {

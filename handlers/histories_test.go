@@ -41,7 +41,7 @@ func (w *world) begin(name string, l *living, o command.SyncOptions) *landedHist
 func (h *landedHistory) sync() event.TableResult {
 	h.t.Helper()
 	r := h.try()
-	if r.Status != statusCompleted {
+	if r.Status != tableCompleted {
 		h.t.Fatalf("%s: %s %s: %s", h.name, r.Status, r.Reason, r.Message)
 	}
 	return r

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +49,7 @@ func TestReplacedTables(t *testing.T) {
 		// Another table whose rows all lie before the cursor.
 		l.change(func(rows *[]version) { l.identity, *rows = "two", []version{{1, dayOf(0), "other"}} })
 		h.options.OnReplaced = command.Stop
-		if r := h.try(); r.Status != statusFailed || r.Reason != event.ReasonSchemaChanged || !strings.Contains(r.Message, "sync_options.reset") || !strings.Contains(r.Message, "on_replaced") {
+		if r := h.try(); r.Status != tableFailed || r.Reason != event.ReasonSchemaChanged || !strings.Contains(r.Message, "sync_options.reset") || !strings.Contains(r.Message, "on_replaced") {
 			t.Errorf("stop: %s %s %q", r.Status, r.Reason, r.Message)
 		}
 		h.options.OnReplaced = ""
@@ -106,7 +105,7 @@ func TestReplacedWhileItIsRead(t *testing.T) {
 		}
 	})
 	h.options.OnReplaced = command.Stop
-	if r := h.try(); r.Status != statusFailed || !strings.Contains(r.Message, "truncated") || !strings.Contains(r.Message, "sync_options.reset") {
+	if r := h.try(); r.Status != tableFailed || !strings.Contains(r.Message, "truncated") || !strings.Contains(r.Message, "sync_options.reset") {
 		t.Errorf("stop: %s %s %q", r.Status, r.Reason, r.Message)
 	}
 	h.options.OnReplaced = ""
@@ -118,7 +117,7 @@ func TestReplacedWhileItIsRead(t *testing.T) {
 	l.change(func(*[]version) {
 		l.fails = func(driver.Cursor) error { return driver.E(driver.ErrReplaced, nil, "again and again") }
 	})
-	if r := h.try(); r.Status != statusFailed || r.Reason != event.ReasonSchemaChanged {
+	if r := h.try(); r.Status != tableFailed || r.Reason != event.ReasonSchemaChanged {
 		t.Errorf("replaced for ever: %s %s %q", r.Status, r.Reason, r.Message)
 	}
 }
@@ -309,22 +308,5 @@ func TestLookbackWithoutAKey(t *testing.T) {
 	}
 	if r := h.sync(); r.Records != 0 || r.Files != 0 {
 		t.Errorf("nothing new: %d records in %d files", r.Records, r.Files)
-	}
-}
-
-func TestNotesAreBounded(t *testing.T) {
-	run := &tableRun{}
-	for i := range 100 {
-		run.note(fmt.Sprintf("note %d of %s", i, strings.Repeat("ä", 400)))
-	}
-	run.note("note 1")
-	notes := run.notes()
-	if len(notes) != maxNotes {
-		t.Errorf("%d notes", len(notes))
-	}
-	for _, n := range notes {
-		if b, err := json.Marshal(n); len(n) > maxNoteSize || err != nil || strings.Contains(string(b), `�`) {
-			t.Errorf("a note of %d bytes: %s", len(n), b)
-		}
 	}
 }

@@ -50,7 +50,7 @@ func TestCursorInUseStays(t *testing.T) {
 				moved = n
 			}
 		}
-		if r.Status != statusCompleted || r.CursorName != c.cursor || c.says == "" && moved != "" || !strings.Contains(moved, c.says) {
+		if r.Status != tableCompleted || r.CursorName != c.cursor || c.says == "" && moved != "" || !strings.Contains(moved, c.says) {
 			t.Errorf("%s: %s by %q, says %q: %+v", c.name, r.Status, r.CursorName, moved, r)
 		}
 	}

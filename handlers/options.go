@@ -3,14 +3,16 @@ package handlers
 import (
 	"cmp"
 	"maps"
-	"runtime"
 	"time"
 
 	"headwater/handlers/clock"
+	"headwater/handlers/syncing"
 )
 
 // Options bound what handlers do. The zero value of a field means its default.
 type Options struct {
+	syncing.Options // of syncs; some bound what other commands do, too
+
 	// Concurrency is how many commands of a name run at once on this node.
 	Concurrency map[string]int
 	// SyncsPerWorkspace is how many SyncSource commands of one workspace run at once: 2.
@@ -19,26 +21,10 @@ type Options struct {
 	FollowsPerWorkspace int
 
 	InspectLimit time.Duration // to open, check and discover a source: 2 min
-	Grace        time.Duration // to tell the outcome after a deadline: 30 s
 	MaxTables    int           // of one source: 50,000
 	MaxColumns   int           // of all tables of one source: 1,000,000
 
-	TableParallelism int           // tables of one sync that are read at once: 2
-	RangeParallelism int           // ranges of one table that are read at once: 2
-	RangesAtOnce     int           // ranges of all tables of one sync, while several are read: the processors, at least 2
-	TableRetries     int           // of a table after a transient failure: 3; negative for none
-	RetryDelay       time.Duration // before the first, four times as long before each next (twice for a log of changes, at most 5 min): 1 s
-	IdleLimit        time.Duration // without a batch from the source: 10 min
-	ProgressEvery    time.Duration // between progress events while rows flow: 2 s
-	TellEvery        time.Duration // between two looks at what was read: 100 ms
-	HeartbeatEvery   time.Duration // between progress events while none do: 30 s
-	StaleAfter       time.Duration // without any event, after which a sync is considered lost: 15 min
-	CommitBytes      int64         // read since the last commit of an incremental sync: 64 MiB
-	CommitEvery      time.Duration // since the last commit of an incremental sync: 30 s
-	PositionEvery    time.Duration // between checkpoints of a log of changes while changes come: 10 s
-	AsideEvery       time.Duration // after which a continuous sync tries a table again that was set aside: 10 min
-	ReleaseLimit     time.Duration // for a source's server to release its log; a removal tries again later: 10 s
-	Lease            time.Duration // how long an overtaken worker delays the command: 2 min
+	ReleaseLimit time.Duration // for a source's server to release its log; a removal tries again later: 10 s
 
 	// Keep is how long a removed source can be restored: 0, which is not at all.
 	Keep time.Duration
@@ -69,28 +55,14 @@ func (o Options) WithDefaults() Options {
 	}
 	maps.Copy(concurrency, o.Concurrency)
 	o.Concurrency = concurrency
+	o.Options = o.Options.WithDefaults()
 	o.SyncsPerWorkspace = cmp.Or(o.SyncsPerWorkspace, 2)
 	o.FollowsPerWorkspace = cmp.Or(o.FollowsPerWorkspace, 16)
 	o.InspectLimit = cmp.Or(o.InspectLimit, 2*time.Minute)
-	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.MaxTables = cmp.Or(o.MaxTables, 50_000)
 	o.MaxColumns = cmp.Or(o.MaxColumns, 1_000_000)
-	o.TableParallelism = cmp.Or(o.TableParallelism, 2)
-	o.RangeParallelism = cmp.Or(o.RangeParallelism, 2)
-	o.RangesAtOnce = cmp.Or(o.RangesAtOnce, max(2, runtime.NumCPU()))
-	o.TableRetries = cmp.Or(o.TableRetries, 3)
-	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
-	o.IdleLimit = cmp.Or(o.IdleLimit, 10*time.Minute)
-	o.ProgressEvery = cmp.Or(o.ProgressEvery, 2*time.Second)
-	o.HeartbeatEvery = cmp.Or(o.HeartbeatEvery, 30*time.Second)
-	o.StaleAfter = cmp.Or(o.StaleAfter, 15*time.Minute)
-	o.CommitBytes = cmp.Or(o.CommitBytes, 64<<20)
-	o.CommitEvery = cmp.Or(o.CommitEvery, 30*time.Second)
-	o.PositionEvery = cmp.Or(o.PositionEvery, 10*time.Second)
 	o.UpkeepEvery = cmp.Or(o.UpkeepEvery, time.Minute)
-	o.AsideEvery = cmp.Or(o.AsideEvery, 10*time.Minute)
 	o.ReleaseLimit = cmp.Or(o.ReleaseLimit, 10*time.Second)
-	o.Lease = cmp.Or(o.Lease, 2*time.Minute)
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}

@@ -120,14 +120,14 @@ func TestStopGivesSyncsBack(t *testing.T) {
 		Events: w.bus, State: w.handlers.histories.State, Connectors: w.handlers.inspector.Connectors, Lake: faultyLake{Landing(w.lake), w}, Vault: w.vault, Options: o,
 	})
 	j := stopped.histories.Job(&command.Command{ID: "0190a000-0000-7000-8000-0000000000bb", Data: c})
-	go func() { ended <- stopped.syncs.sync(t.Context(), j, c) }()
+	go func() { ended <- stopped.syncs.Sync(t.Context(), j, c) }()
 	<-reached
 	stopped.Stop()
 	stopped.Stop()
 	if _, snoozed := bus.Snoozed(<-ended); !snoozed {
 		t.Error("a stopped sync counts as failed or done")
 	}
-	if _, snoozed := bus.Snoozed(stopped.syncs.sync(t.Context(), j, c)); !snoozed {
+	if _, snoozed := bus.Snoozed(stopped.syncs.Sync(t.Context(), j, c)); !snoozed {
 		t.Error("a worker that stops took a sync")
 	}
 	release()

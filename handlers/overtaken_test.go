@@ -92,7 +92,7 @@ func TestOvertakenWorkerFallsSilent(t *testing.T) {
 	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
 	stale := w.handlers.histories.Job(&command.Command{ID: "0190a000-0000-7000-8000-0000000000aa", Data: c})
 	ended := make(chan error, 1)
-	go func() { ended <- w.handlers.syncs.sync(t.Context(), stale, c) }()
+	go func() { ended <- w.handlers.syncs.Sync(t.Context(), stale, c) }()
 	<-reached
 
 	v, err := stale.Load(t.Context())

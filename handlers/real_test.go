@@ -137,10 +137,10 @@ func TestEmptyFileKeepsItsTable(t *testing.T) {
 	w.connectTo("file", `{"path":"*.csv","files":"table_per_file","bad_files":"fail","cursor":"at"}`)
 	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental}))
 	w.check(os.WriteFile(filepath.Join(w.files, "b.csv"), nil, 0o600))
-	for mode, want := range map[string]string{landing.FullRefresh: statusFailed, landing.Incremental: statusCompleted} {
+	for mode, want := range map[string]string{landing.FullRefresh: tableFailed, landing.Incremental: tableCompleted} {
 		w.do(w.syncCommand(command.SyncOptions{Mode: mode}))
 		done := last[*event.SyncCompleted](w)
-		if len(done.Tables) != 2 || done.Tables[0].Status != statusCompleted || done.Tables[1].Status != want || w.count("", "a") != 2 || w.count("", "b") != 2 {
+		if len(done.Tables) != 2 || done.Tables[0].Status != tableCompleted || done.Tables[1].Status != want || w.count("", "a") != 2 || w.count("", "b") != 2 {
 			t.Errorf("%s: %+v", mode, done)
 		}
 		schema := last[*event.SchemaDiscovered](w)
@@ -184,7 +184,7 @@ func TestBadFileLeavesTheOthers(t *testing.T) {
 						t.Fatalf("%+v", done)
 					}
 					for _, r := range done.Tables {
-						if ok := r.Name != file; ok != (r.Status == statusCompleted) || !ok && (r.Status != statusFailed || r.Message == "" || r.Reason == event.ReasonInternal) {
+						if ok := r.Name != file; ok != (r.Status == tableCompleted) || !ok && (r.Status != tableFailed || r.Message == "" || r.Reason == event.ReasonInternal) {
 							t.Errorf("%+v", r)
 						}
 					}

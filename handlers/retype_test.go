@@ -37,7 +37,7 @@ func TestTypesFoundAnew(t *testing.T) {
 	if found := last[*event.SchemaDiscovered](w); found.Tables[0].Columns[2].Type != "string" {
 		t.Errorf("%+v", found.Tables[0])
 	}
-	if done := last[*event.SyncCompleted](w); done.Records != 100 || done.Tables[0].Status != statusCompleted {
+	if done := last[*event.SyncCompleted](w); done.Records != 100 || done.Tables[0].Status != tableCompleted {
 		t.Errorf("%+v", done)
 	}
 }

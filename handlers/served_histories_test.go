@@ -188,7 +188,7 @@ func (a *annals) syncAndCheck(raced bool, amid *annal) {
 			a.look(n)
 			continue
 		}
-		if r.Status != statusCompleted {
+		if r.Status != tableCompleted {
 			a.t.Fatalf("%s: %s %s", n.name, r.Status, r.Message)
 		}
 		if len(n.before) == 0 && strings.Contains(fmt.Sprint(r.Notes), "they stay until it has rows") {

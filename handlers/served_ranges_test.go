@@ -76,7 +76,7 @@ func TestRangesSurviveTheirWorker(t *testing.T) {
 			}
 			s.seams.kill(c.step, c.nth)
 			r := s.sync(command.SyncOptions{Parallelism: 1})["wide"]
-			if r.Status != statusCompleted || s.seams.killed() != 1 {
+			if r.Status != tableCompleted || s.seams.killed() != 1 {
 				t.Fatalf("%d kills, %+v", s.seams.killed(), r)
 			}
 			s.same(r, "wide", "id", "note")
@@ -137,7 +137,7 @@ func TestRetriesOfATable(t *testing.T) {
 	got := s.sync(command.SyncOptions{})
 	s.same(got["good"], "good", "id")
 	s.same(got["cut"], "cut", "id")
-	if r := got["bad"]; r.Status != statusFailed || r.Reason != event.ReasonBadData || !strings.Contains(r.Message, "the row with id = 77") {
+	if r := got["bad"]; r.Status != tableFailed || r.Reason != event.ReasonBadData || !strings.Contains(r.Message, "the row with id = 77") {
 		t.Errorf("%+v", r)
 	}
 	if done := last[*event.SyncCompleted](s.world); done.Status != "partial" || len(tries["cut"]) != 3 || len(tries["good"]) != 1 {

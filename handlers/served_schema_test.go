@@ -74,12 +74,12 @@ func (s *served) heals(c change, options command.SyncOptions) {
 		return
 	}
 	r := s.sync(options)["thing"]
-	if r.Status != statusCompleted {
+	if r.Status != tableCompleted {
 		if r.Reason != event.ReasonSchemaChanged {
 			s.t.Errorf("the next sync: %s %s", r.Reason, r.Message)
 		}
 		options.Reset = []string{"thing"}
-		if r = s.sync(options)["thing"]; r.Status != statusCompleted {
+		if r = s.sync(options)["thing"]; r.Status != tableCompleted {
 			s.t.Fatalf("after a reset: %s %s", r.Reason, r.Message)
 		}
 		s.same(r, "thing", c.columns...)
@@ -110,16 +110,16 @@ func TestTablesChangeDuringASync(t *testing.T) {
 						}
 						s.between("thing", func() { s.alter(c) })
 						got := s.sync(options)
-						if got["rest"].Status != statusCompleted {
+						if got["rest"].Status != tableCompleted {
 							t.Errorf("the other table: %+v", got["rest"])
 						}
 						r := got["thing"]
 						switch {
-						case r.Status == statusFailed && (r.Reason == "" || r.Message == "" || r.Reason == event.ReasonInternal):
+						case r.Status == tableFailed && (r.Reason == "" || r.Message == "" || r.Reason == event.ReasonInternal):
 							t.Errorf("it failed with %q: %s", r.Reason, r.Message)
-						case r.Status == statusCompleted && c.columns == nil:
+						case r.Status == tableCompleted && c.columns == nil:
 							t.Errorf("a table that is gone landed: %+v", r)
-						case r.Status == statusCompleted && mode == landing.FullRefresh:
+						case r.Status == tableCompleted && mode == landing.FullRefresh:
 							old := []string{"id", "version", "note", "price"}
 							both := slices.DeleteFunc(old, func(x string) bool { return !slices.Contains(c.columns, x) })
 							s.same(r, "thing", both...)
@@ -153,7 +153,7 @@ func TestTablesChangeBetweenSyncs(t *testing.T) {
 						options.Merge = false
 					}
 					r := s.sync(options)["thing"]
-					if r.Status != statusCompleted {
+					if r.Status != tableCompleted {
 						t.Fatalf("%s %s: %s", r.Status, r.Reason, r.Message)
 					}
 					switch {
@@ -187,7 +187,7 @@ func TestAlterWaitsForARead(t *testing.T) {
 	})
 	r := s.sync(command.SyncOptions{BatchSize: 10, Tables: []string{"thing"}})["thing"]
 	s.check(<-altered)
-	if r.Status == statusCompleted {
+	if r.Status == tableCompleted {
 		want := make([]string, 100)
 		for i := range want {
 			want[i] = fmt.Sprintf("%d|%d|n%d|%d", i, i, i, 1000+i)

@@ -38,7 +38,7 @@ func TestTablesOfASyncAreOfOneMoment(t *testing.T) {
 			if s.want(s.rows(apart, "id"), []string{"2", "3"}); !strings.Contains(notesOf(apart), "truncated") || !apart.AsOf.After(*all["items"].AsOf) {
 				t.Errorf("%+v", apart)
 			}
-			if r := all["a_broken"]; r.Status != statusFailed {
+			if r := all["a_broken"]; r.Status != tableFailed {
 				t.Errorf("%+v", r)
 			}
 			// The next sync has a moment of its own, and nobody holds one between them.
@@ -68,7 +68,7 @@ func TestTablesWithoutAMomentInCommon(t *testing.T) {
 	s.config = strings.Replace(s.config, "{", `{"max_connections":1,`, 1)
 	s.open()
 	for name, r := range s.sync(command.SyncOptions{}) {
-		if r.Status != statusCompleted || !strings.Contains(notesOf(r), "max_connections") {
+		if r.Status != tableCompleted || !strings.Contains(notesOf(r), "max_connections") {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

@@ -44,7 +44,7 @@ func TestSyncLandsEveryTable(t *testing.T) {
 		if got := e.Data.Header().SourceName; got != name || name == "" {
 			t.Errorf("%s says that the source is %q, not %q", e.Name(), got, name)
 		}
-		if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.Status == statusCompleted {
+		if p, ok := e.Data.(*event.SyncProgressed); ok && p.Table.Status == tableCompleted {
 			checkpoints++
 		}
 	}
@@ -175,8 +175,8 @@ func TestFailingTableLeavesTheOthers(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 	for _, r := range done.Tables {
-		if r.Name == "secret" && (r.Status != statusFailed || r.Reason != event.ReasonPermission || r.Message != "permission denied for table secret") ||
-			r.Name == "bad" && (r.Status != statusFailed || r.Reason != event.ReasonBadData) || r.Name == "orders" && r.Status != statusCompleted {
+		if r.Name == "secret" && (r.Status != tableFailed || r.Reason != event.ReasonPermission || r.Message != "permission denied for table secret") ||
+			r.Name == "bad" && (r.Status != tableFailed || r.Reason != event.ReasonBadData) || r.Name == "orders" && r.Status != tableCompleted {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -304,7 +304,7 @@ func TestSampledColumnStaysAsItLanded(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	w.do(w.syncCommand(command.SyncOptions{}))
-	if r := last[*event.SyncCompleted](w).Tables[0]; r.Status != statusCompleted || r.Message != "" {
+	if r := last[*event.SyncCompleted](w).Tables[0]; r.Status != tableCompleted || r.Message != "" {
 		t.Errorf("a full refresh: %+v", r)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"headwater/handlers/maintenance"
 	"headwater/handlers/outcome"
 	"headwater/handlers/sources"
+	"headwater/handlers/syncing"
 )
 
 // verb describes one command: its handler, how many run at once, and the event with which
@@ -44,15 +45,15 @@ func verbs() map[string]verb {
 			concurrency: 8, share: half, failed: testGivenUp, settle: func(ctx context.Context, h *Handlers, j *history.Job) error { return h.sources.DestroyTest(ctx, j) },
 		},
 		"SyncSource": {
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.sync) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.Sync) },
 			concurrency: 4, share: allButOne, failed: func(_ *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
-				return syncGivenUp(j, v, why)
+				return syncing.GivenUp(j, v, why)
 			},
 		},
 		"FollowSource": { // each lasts until it is told to end, beside the syncs
-			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.follow) },
+			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.Follow) },
 			concurrency: 32, share: allButOne, failed: func(_ *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
-				return syncGivenUp(j, v, why)
+				return syncing.GivenUp(j, v, why)
 			},
 		},
 		"ReleaseChanges": { // it waits for a source that may be gone

@@ -21,6 +21,7 @@ import (
 	"headwater/handlers"
 	"headwater/handlers/landing"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/syncing"
 	"headwater/handlers/syncoptions"
 	"headwater/projections"
 	"headwater/projections/proof"
@@ -159,7 +160,7 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		}
 		h := handlers.New(handlers.Deps{
 			Events: ops.Events{Log: wire, Ops: told}, State: readmodel.Projected(view), Connectors: opened, Lake: handlers.Landing(tables), Vault: vault, Commands: wire, Log: log,
-			Options: handlers.Options{Keep: cfg.Grace, RetryDelay: cfg.retryDelay}, LetGo: letGo,
+			Options: handlers.Options{Keep: cfg.Grace, Options: syncing.Options{RetryDelay: cfg.retryDelay}}, LetGo: letGo,
 		})
 		var lease time.Duration // 0 is the bus's default
 		if cfg.NATSURL == "" {

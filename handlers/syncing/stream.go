@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // stream applies the changes of the captured tables, flush by flush. It returns nil after
 // the final flush, and at once without a table to follow.
 func (f *follower) stream(work context.Context) error {
-	request := extract.ChangesRequest{TellEvery: f.h.options.TellEvery}
+	request := extract.ChangesRequest{TellEvery: f.h.Options.TellEvery}
 	live := false
 	for _, t := range f.tables {
 		request.Tables = append(request.Tables, t.request())
@@ -71,7 +71,7 @@ func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 		fresh = f.began
 	}
 	group, landing := errgroup.WithContext(ctx)
-	group.SetLimit(f.h.options.TableParallelism)
+	group.SetLimit(f.h.Options.TableParallelism)
 	for _, c := range m.Tables {
 		if c.Table < 0 || c.Table >= len(f.tables) {
 			return fmt.Errorf("changes of a table that was not asked for (%d)", c.Table)
@@ -134,7 +134,7 @@ func (f *follower) beat(ctx context.Context, cancel context.CancelCauseFunc) (en
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(f.h.options.ProgressEvery)
+		tick := time.NewTicker(f.h.Options.ProgressEvery)
 		defer tick.Stop()
 		tended, enough := time.Now(), time.Time{}
 		for {
@@ -172,10 +172,10 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 	if err := f.at.tell(f, false); err != nil {
 		return err
 	}
-	every := f.h.options.ProgressEvery
+	every := f.h.Options.ProgressEvery
 	retry := false
 	if f.follows > 0 {
-		every = f.h.options.HeartbeatEvery
+		every = f.h.Options.HeartbeatEvery
 	}
 	for _, t := range f.attempt.tables {
 		if t.follow == nil {
@@ -186,10 +186,10 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 				return err
 			}
 		}
-		retry = retry || t.waitsAside(f.h.options.AsideEvery)
+		retry = retry || t.waitsAside(f.h.Options.AsideEvery)
 	}
 	for _, asked := range f.unlogged {
-		retry = retry || time.Since(asked) >= f.h.options.AsideEvery
+		retry = retry || time.Since(asked) >= f.h.Options.AsideEvery
 	}
 	if f.follows == 0 {
 		return nil
@@ -204,7 +204,7 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 	if enough.IsZero() {
 		*enough = time.Now()
 	}
-	if f.at.idle() || time.Since(*enough) >= f.h.options.Grace {
+	if f.at.idle() || time.Since(*enough) >= f.h.Options.Grace {
 		if err := f.at.tell(f, true); err != nil {
 			return err
 		}
@@ -265,7 +265,7 @@ func (f *follower) bounds(kept int64, loading string) error {
 func (f *follower) giveUp(why string) error {
 	position := f.at.position()
 	f.close()
-	err := f.h.logs.Release(f.base, f.j, f.source)
+	err := f.h.Logs.Release(f.base, f.j, f.source)
 	if err != nil {
 		why += "; " + sourcelog.Unreleased(f.reader, err)
 	}

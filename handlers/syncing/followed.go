@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -71,7 +71,7 @@ func (t *followed) abort(ctx context.Context, a *attempt) {
 // open takes a table over and finds where its changes go on. It returns the error of
 // Lake.Begin.
 func (t *followed) open(ctx context.Context, a *attempt) (err error) {
-	if t.writer, err = a.h.lake.Begin(ctx, t.target(a)); err != nil {
+	if t.writer, err = a.h.Lake.Begin(ctx, t.target(a)); err != nil {
 		return err
 	}
 	t.after = t.writer.Position()

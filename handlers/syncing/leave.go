@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func (a *attempt) leaveLog(ctx context.Context) error {
 	if follows, err := a.followed(); err != nil || follows {
 		return err
 	}
-	if err := a.h.logs.Release(ctx, a.j, v); err != nil {
+	if err := a.h.Logs.Release(ctx, a.j, v); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func passed(kind error, format string, args ...any) error {
 // may be silent, which sync_options.idle_timeout says.
 func (a *attempt) idleLimit() time.Duration {
 	idle, _ := a.options.IdleTimeout.Value() // the plan tells of one that cannot be read
-	return max(a.h.options.IdleLimit, idle+idle/4)
+	return max(a.h.Options.IdleLimit, idle+idle/4)
 }
 
 // silent is why a read ends that brought nothing for too long.

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func (f *follower) tend(ctx context.Context) {
 }
 
 func (a *attempt) askUpkeep(ctx context.Context, occasion string) {
-	if a.options.Maintenance == command.MaintenanceOff || a.h.commands == nil {
+	if a.options.Maintenance == command.MaintenanceOff || a.h.Commands == nil {
 		return
 	}
 	var names []string
@@ -38,7 +38,7 @@ func (a *attempt) askUpkeep(ctx context.Context, occasion string) {
 	}
 	sum := sha256.Sum256([]byte(occasion + ".MaintainSource"))
 	operation := event.Operation{ID: "op_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])), Kind: event.KindMaintain, Targets: 1}
-	err := a.h.commands.Send(ctx, &command.Command{
+	err := a.h.Commands.Send(ctx, &command.Command{
 		ID: history.EventID(occasion, "MaintainSource", ""), Time: time.Now().UTC(), TraceParent: a.j.Trace,
 		Data: &command.MaintainSource{Meta: command.Meta{Meta: event.At(a.j.Address, operation)}, Tables: names},
 	})

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"sync"
@@ -16,7 +16,7 @@ type width struct {
 
 // landers returns the landers of some tables.
 func (a *attempt) landers(tables int) []*lander {
-	all := make([]*lander, min(tables, a.h.options.TableParallelism))
+	all := make([]*lander, min(tables, a.h.Options.TableParallelism))
 	a.width.mu.Lock()
 	defer a.width.mu.Unlock()
 	a.width.reads = map[*lander]extract.Widener{}

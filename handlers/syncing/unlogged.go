@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -57,7 +57,7 @@ func (f *follower) recallWhole(t, before *tableRun) {
 	asked, unlogged := f.unlogged[t.table.String()]
 	switch {
 	case t.follow == nil:
-	case unlogged && f.follows > 0 && time.Since(asked) >= f.h.options.AsideEvery:
+	case unlogged && f.follows > 0 && time.Since(asked) >= f.h.Options.AsideEvery:
 		t.before = before
 		return
 	case unlogged:

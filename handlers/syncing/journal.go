@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -190,7 +190,7 @@ func (a *attempt) watch(work context.Context, stop context.CancelCauseFunc) (wai
 			select {
 			case <-work.Done():
 				return
-			case <-a.h.stopping:
+			case <-a.h.Stopping:
 				stop(outcome.ErrStopping)
 				return
 			case _, open := <-changes:

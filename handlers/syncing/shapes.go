@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -35,7 +35,7 @@ const maxRetypes = 4
 // did not fit those of a sample, and makes them the source's schema. The table is
 // then read from its start.
 func (l *lander) retype(ctx, work context.Context, t *tableRun) error {
-	found, err := l.h.inspector.Discover(work, l.j, l.conn)
+	found, err := l.h.Inspector.Discover(work, l.j, l.conn)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -9,21 +9,10 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/landing/border"
 	"headwater/handlers/landing/parts"
-	"headwater/handlers/maintenance"
-	"headwater/handlers/removal"
-	"headwater/handlers/verification"
 )
 
-// Lake is where tables land. See Landing for *landing.Lake.
+// Lake is where tables land. *landing.Lake is one, but for its type of Writer.
 type Lake interface {
-	syncLake
-	verification.Lake
-	maintenance.Lake
-	removal.Lake
-}
-
-// syncLake is where tables land. *landing.Lake is one, but for its type of Writer.
-type syncLake interface {
 	// Begin takes a table over for one attempt of a sync. The caller ends the Writer by
 	// Abort or a final Commit. It returns landing.ErrFenced for an attempt that another
 	// has overtaken.

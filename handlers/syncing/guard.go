@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func (f *follower) guard(work context.Context) (end func()) {
 	enough, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(f.h.options.HeartbeatEvery)
+		tick := time.NewTicker(f.h.Options.HeartbeatEvery)
 		defer tick.Stop()
 		for {
 			select {

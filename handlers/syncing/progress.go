@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -256,7 +256,7 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 	ctx, cancel := context.WithCancel(work)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		tick := time.NewTicker(a.h.options.ProgressEvery)
+		tick := time.NewTicker(a.h.Options.ProgressEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -265,7 +265,7 @@ func (a *attempt) report(work context.Context, stop context.CancelCauseFunc) (en
 			case <-tick.C:
 			}
 			for _, t := range a.tables {
-				if !t.due(a.h.options.HeartbeatEvery) {
+				if !t.due(a.h.Options.HeartbeatEvery) {
 					continue
 				}
 				err := a.journal.running(ctx, t)

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -137,12 +137,12 @@ func (f *follower) open(work context.Context) error {
 			return err
 		}
 		f.source = v
-		if f.conn, err = f.h.inspector.OpenCurrent(work, f.j, v, limitsOf(f.options)); err != nil {
+		if f.conn, err = f.h.Inspector.OpenCurrent(work, f.j, v, limitsOf(f.options)); err != nil {
 			return err
 		}
 	}
 	if f.rounds > 1 {
-		found, err := f.h.inspector.Discover(work, f.j, f.conn)
+		found, err := f.h.Inspector.Discover(work, f.j, f.conn)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (f *follower) recall(t *tableRun) {
 	switch {
 	case before == nil:
 	case t.follow != nil && before.follow != nil:
-		t.recall(before, f.follows > 0 && time.Since(before.follow.aside) >= f.h.options.AsideEvery)
+		t.recall(before, f.follows > 0 && time.Since(before.follow.aside) >= f.h.Options.AsideEvery)
 	case before.follow == nil:
 		f.recallWhole(t, before)
 	}
@@ -216,7 +216,7 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	if f.follows > 0 && !f.wantedStill() { // whoever paused it does not wait for the source
 		return false, err
 	}
-	if endless := f.follows > 0 && f.at.position() != "" && !errors.Is(err, extract.ErrKilled); !endless && f.tries > f.h.options.TableRetries {
+	if endless := f.follows > 0 && f.at.position() != "" && !errors.Is(err, extract.ErrKilled); !endless && f.tries > f.h.Options.TableRetries {
 		return false, err
 	}
 	_, message := outcome.Explain(err)
@@ -240,7 +240,7 @@ func (f *follower) prove(work context.Context) (err error) {
 		}
 		select {
 		case <-work.Done():
-		case <-time.After(f.h.options.RetryDelay / 4):
+		case <-time.After(f.h.Options.RetryDelay / 4):
 		}
 	}
 	return outcome.CauseOf(work, err)
@@ -269,11 +269,11 @@ func (f *follower) gone(err error) error {
 // to 5 minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end,
 // or with nil if a continuous sync is wanted no more.
 func (f *follower) rest(work context.Context, nth int) error {
-	pause := f.h.options.RetryDelay
+	pause := f.h.Options.RetryDelay
 	for range nth - 1 {
 		pause = min(2*pause, longestPause)
 	}
-	heartbeat := time.NewTicker(f.h.options.HeartbeatEvery)
+	heartbeat := time.NewTicker(f.h.Options.HeartbeatEvery)
 	defer heartbeat.Stop()
 	over := time.After(pause)
 	for {
@@ -324,7 +324,7 @@ func (f *follower) ended() {
 
 // abort ends the writers of a round.
 func (f *follower) abort() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.base), f.h.options.Grace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.base), f.h.Options.Grace)
 	defer cancel()
 	for _, t := range f.tables {
 		t.abort(ctx, f.attempt)

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func (w *widened) Widen() { w.times++ }
 // Several landers share the ranges that a sync reads at once; the last one has them
 // all, also in the middle of a read. A connection that is closed is left alone.
 func TestLandersShareTheRanges(t *testing.T) {
-	a := &attempt{h: &Syncs{options: Options{TableParallelism: 3}}}
+	a := &attempt{h: &Syncs{Options: Options{TableParallelism: 3}}}
 	all := a.landers(5)
 	if len(all) != 3 || len(a.landers(2)) != 2 {
 		t.Fatalf("%d landers", len(all))

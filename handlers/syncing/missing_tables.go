@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"errors"
@@ -204,7 +204,7 @@ func (p *place) nextLocked(f *follower) string {
 func (p *place) tell(f *follower, now bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !now && !p.due(time.Now(), f.h.options) {
+	if !now && !p.due(time.Now(), f.h.Options) {
 		return nil
 	}
 	if wrote, err := p.write(f); err != nil || !wrote || p.confirmed == p.told || f.log == nil {

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -60,7 +60,7 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 		return c, err
 	}
 	ask := driver.Capture{
-		Reader: f.reader, Owner: ownerOf(f.source), Landed: f.at.position(), Delay: syncoptions.Delay(f.options), Bytes: f.h.options.CommitBytes, Continuous: f.follows > 0,
+		Reader: f.reader, Owner: ownerOf(f.source), Landed: f.at.position(), Delay: syncoptions.Delay(f.options), Bytes: f.h.Options.CommitBytes, Continuous: f.follows > 0,
 	}
 	anew := true
 	for _, t := range f.tables {

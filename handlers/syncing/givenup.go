@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"headwater/handlers/outcome"
 )
 
-// syncGivenUp ends the command's own sync with SyncFailed; where another runs, or
+// GivenUp ends the command's own sync with SyncFailed; where another runs, or
 // the source is gone, there is only a command to reject.
-func syncGivenUp(j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
+func GivenUp(j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
 	id := history.SyncOf(j.Data)
 	sync, err := j.State.Sync(j.Address, id)
 	if err != nil {

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -99,7 +99,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 	}
 	work, done := t.within(work)
 	defer done()
-	delay := l.h.options.RetryDelay
+	delay := l.h.Options.RetryDelay
 	retypes := 0
 	for tries := 0; ; tries++ {
 		err := outcome.CauseOf(work, l.try(ctx, work, t))
@@ -132,7 +132,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			}
 		}
 		t.alone = true
-		if !mayPass(err) || tries >= l.h.options.TableRetries || work.Err() != nil {
+		if !mayPass(err) || tries >= l.h.Options.TableRetries || work.Err() != nil {
 			return l.failed(ctx, t, err, time.Since(began))
 		}
 		l.j.Log.Debug("a table is tried again", "table", t.table.String(), "try", tries+1, "error", err)
@@ -178,18 +178,18 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 		}
 	}()
 	if l.conn == nil {
-		if l.conn, err = l.h.inspector.OpenCurrent(work, l.j, l.source, limitsOf(l.options)); err != nil {
+		if l.conn, err = l.h.Inspector.OpenCurrent(work, l.j, l.source, limitsOf(l.options)); err != nil {
 			return err
 		}
 	}
-	writer, err := l.h.lake.Begin(work, t.target(l.attempt))
+	writer, err := l.h.Lake.Begin(work, t.target(l.attempt))
 	if err != nil {
 		return err
 	}
 	defer func() {
 		// What was not committed is swept away, even when it is the context's
 		// end that stopped the work.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(work), l.h.options.Grace)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(work), l.h.Options.Grace)
 		defer cancel()
 		if aborted := writer.Abort(ctx); aborted != nil {
 			l.j.Log.Warn("uncommitted files stay until the table is written again", "table", t.table.String(), "error", aborted)
@@ -309,8 +309,8 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 	parallelism, narrow := l.options.Parallelism, 0
 	if parallelism == 0 {
-		parallelism = l.h.options.RangeParallelism
-		narrow = l.width.narrow(l, l.h.options.RangesAtOnce, parallelism)
+		parallelism = l.h.Options.RangeParallelism
+		narrow = l.width.narrow(l, l.h.Options.RangesAtOnce, parallelism)
 	}
 	from := writer.Cursor()
 	whole := from.Value == nil
@@ -327,7 +327,7 @@ func (l *lander) request(t *tableRun, writer Writer) extract.Request {
 		Table: writer.Table(), Layout: writer.Layout(),
 		Whole: whole, From: from, Border: reached, Keyless: len(t.options.Key) == 0, Landed: writer.Staged(), Largest: t.cursor,
 		Parallelism: parallelism, Narrow: narrow,
-		CheckpointBytes: l.h.options.CommitBytes, CheckpointEvery: l.h.options.CommitEvery, TellEvery: l.h.options.TellEvery,
+		CheckpointBytes: l.h.Options.CommitBytes, CheckpointEvery: l.h.Options.CommitEvery, TellEvery: l.h.Options.TellEvery,
 	}
 }
 

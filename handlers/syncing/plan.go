@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"encoding/json"
@@ -43,7 +43,7 @@ func (a *attempt) plan(found schema.Found, schema []event.Table) ([]*tableRun, e
 		if !a.choice.Takes(t.Namespace, t.Name) {
 			continue
 		}
-		run := &tableRun{table: a.choice.Without(t), totals: &a.totals, silentAfter: 2 * a.h.options.ProgressEvery}
+		run := &tableRun{table: a.choice.Without(t), totals: &a.totals, silentAfter: 2 * a.h.Options.ProgressEvery}
 		run.result = event.TableResult{Name: t.Name, Namespace: t.Namespace, Status: statusWaiting, Mode: a.mode}
 		// A full refresh notes it too: the next incremental sync goes on there.
 		var moved string

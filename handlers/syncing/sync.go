@@ -1,4 +1,7 @@
-package handlers
+// Package syncing lands the tables of a source in the lake: it plans what is read and how,
+// reads several tables at once, follows the source's log of changes, and writes what
+// becomes of it into the source's history.
+package syncing
 
 import (
 	"context"
@@ -25,13 +28,13 @@ import (
 
 // Syncs lands the tables of sources in the lake. It is safe for concurrent use.
 type Syncs struct {
-	inspector *inspect.Inspector
-	logs      *sourcelog.Logs
-	removals  *removal.Removals
-	lake      syncLake
-	commands  history.Commands
-	options   Options
-	stopping  <-chan struct{} // returns syncs at their last commit
+	Inspector *inspect.Inspector
+	Logs      *sourcelog.Logs
+	Removals  *removal.Removals
+	Lake      Lake
+	Commands  history.Commands
+	Options   Options
+	Stopping  <-chan struct{} // returns syncs at their last commit
 }
 
 // attempt is one worker's go at one sync. The sequence of its SyncStarted is its
@@ -71,13 +74,16 @@ type attempt struct {
 	since   time.Time       // from then on
 }
 
-// sync lands a source's tables in the lake.
-func (h *Syncs) sync(ctx context.Context, j *history.Job, c *command.SyncSource) error {
+// Sync lands a source's tables in the lake, and writes the outcome into the history. An
+// error is a reason to deliver the command again, such as bus.Snooze from a worker that
+// stops or was overtaken.
+func (h *Syncs) Sync(ctx context.Context, j *history.Job, c *command.SyncSource) error {
 	return h.carryOut(ctx, &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options})
 }
 
-// follow lands the changes to a source's tables as they come.
-func (h *Syncs) follow(ctx context.Context, j *history.Job, c *command.FollowSource) error {
+// Follow lands the changes to a source's tables as they come, until its schedule is another
+// one. Its errors are those of Sync.
+func (h *Syncs) Follow(ctx context.Context, j *history.Job, c *command.FollowSource) error {
 	return h.carryOut(ctx, &attempt{h: h, j: j, id: c.SyncID, asked: c.Options, options: c.Options, follows: c.Version})
 }
 
@@ -85,7 +91,7 @@ func (h *Syncs) follow(ctx context.Context, j *history.Job, c *command.FollowSou
 func (h *Syncs) carryOut(ctx context.Context, a *attempt) error {
 	j := a.j
 	select {
-	case <-h.stopping:
+	case <-h.Stopping:
 		// Given back, it may come again before this worker's subscriber closes.
 		return bus.Snooze(0)
 	default:
@@ -109,12 +115,12 @@ func (h *Syncs) carryOut(ctx context.Context, a *attempt) error {
 	if v.Removal != nil {
 		// This worker may have begun a table again after whoever purged the
 		// source had dropped it.
-		return h.removals.DestroyPurged(ctx, j)
+		return h.Removals.DestroyPurged(ctx, j)
 	}
 	if lost.resumed {
 		// The command is in the hands of the worker that took over; neither an
 		// ack nor an early redelivery may come between.
-		return bus.Snooze(h.options.Lease)
+		return bus.Snooze(h.Options.Lease)
 	}
 	return nil
 }
@@ -172,7 +178,7 @@ func (a *attempt) begin(ctx context.Context) error {
 // together with its command.
 func (a *attempt) behind(s readmodel.Source) history.Move {
 	other := s.Running
-	if time.Since(other.Updated) < a.h.options.StaleAfter {
+	if time.Since(other.Updated) < a.h.Options.StaleAfter {
 		byItself := a.j.Operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
 		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
 			way := "wait for it or cancel it"
@@ -266,11 +272,11 @@ func (a *attempt) settle(ctx, work context.Context, err error) (why, again error
 
 // carry reads the schema and lands the tables.
 func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc) error {
-	conn, err := a.h.inspector.OpenCurrent(work, a.j, a.source, limitsOf(a.options))
+	conn, err := a.h.Inspector.OpenCurrent(work, a.j, a.source, limitsOf(a.options))
 	if err != nil {
 		return err
 	}
-	found, err := a.h.inspector.Discover(work, a.j, conn)
+	found, err := a.h.Inspector.Discover(work, a.j, conn)
 	if err == nil {
 		err = a.recordSchema(ctx, found)
 	}

@@ -1,4 +1,4 @@
-package handlers
+package syncing
 
 import (
 	"context"
@@ -27,10 +27,10 @@ func (a *attempt) take(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-a.h.stopping:
+		case <-a.h.Stopping:
 			return bus.Snooze(0) // another worker waits on
 		case <-changes:
-		case <-time.After(a.h.options.HeartbeatEvery):
+		case <-time.After(a.h.Options.HeartbeatEvery):
 		}
 	}
 }
@@ -38,7 +38,7 @@ func (a *attempt) take(ctx context.Context) error {
 // joins reports whether a live continuous sync holds the source and lands what this one
 // was requested for.
 func (a *attempt) joins(s readmodel.Source) bool {
-	return s.GoesOn() && a.follows == 0 && a.j.Operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.options.StaleAfter
+	return s.GoesOn() && a.follows == 0 && a.j.Operation.Trigger == "" && reflect.ValueOf(a.asked).IsZero() && time.Since(s.Running.Updated) < a.h.Options.StaleAfter
 }
 
 // joined returns the end of a sync whose changes the continuous one has landed, or no move

@@ -73,7 +73,9 @@ func TestWorkspacesTakeTurns(t *testing.T) {
 	}
 	w := newWatcher()
 	step, sent := make(chan struct{}), make(chan struct{})
-	runJobs(t, b, JobsConfig{Command: "SyncSource", Concurrency: 2, PerWorkspace: 2, AckWait: time.Second}, w.handler(func(*command.Command) error {
+	letAll := sync.OnceFunc(func() { close(sent) })
+	defer letAll()
+	runJobs(t, b, JobsConfig{Command: "SyncSource", Concurrency: 2, PerWorkspace: 2, AckWait: 10 * time.Second}, w.handler(func(*command.Command) error {
 		select {
 		case <-step:
 		case <-sent:
@@ -98,7 +100,7 @@ func TestWorkspacesTakeTurns(t *testing.T) {
 	if began := w.began(); !contains(began[:6], "b/0") {
 		t.Errorf("b waited for %v", began)
 	}
-	close(sent)
+	letAll()
 	eventually(t, "every command to be done", func() bool { return len(w.began()) == many+1 })
 	waitDone(t, b)
 	if w.most[""] > 2 || w.most["a"] > 2 {

@@ -206,7 +206,7 @@ func (f *follower) change(s *shape) error {
 	if err != nil {
 		return malformedLog(err)
 	}
-	if !same {
+	if !same || len(t.table.PrimaryKey) == 0 { // without a key, each row that came takes the place of one that is gone
 		if err := f.row(s, &s.keys, m.OldRow, nil, driver.OpOldKey); err != nil {
 			return err
 		}

@@ -299,7 +299,13 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 	if n.equal(p.note) {
 		return nil
 	}
-	if n.Leaves != nil {
+	switch {
+	case n.Leaves == nil:
+	case l.suspected.Load() && p.note.Oldest != "":
+		// The heap that was noted before is noted again, and whether the new one comes from
+		// a TRUNCATE is asked again: rows that came since then would pass for older ones.
+		n.Oldest = p.note.Oldest
+	default:
 		n.Oldest = l.facts.oldest
 	}
 	text, err := json.Marshal(n)

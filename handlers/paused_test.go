@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"headwater/bus/event"
@@ -58,12 +59,12 @@ func TestASyncIsPausedWhileItsSourceIsDown(t *testing.T) {
 	l.do("orders", driver.OpInsert, 1, "one")
 	w.continuously(false)
 	w.eventually("the row to land", func() bool { return maps.Equal(w.holds("orders"), l.all()["orders"]) })
-	tries := 0
+	var tries atomic.Int32
 	l.mu.Lock()
-	down := func() error { tries++; return driver.E(driver.ErrUnreachable, nil, "the server is down") }
+	down := func() error { tries.Add(1); return driver.E(driver.ErrUnreachable, nil, "the server is down") }
 	l.onFlush, l.onCapture = func(int) error { return down() }, func(driver.Capture) error { return down() }
 	l.mu.Unlock()
-	w.eventually("another try", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return tries > 2 })
+	w.eventually("another try", func() bool { return tries.Load() > 2 })
 	w.continuously(true)
 	w.eventually("the sync to end", w.syncEnded)
 	if got := last[*event.SyncFailed](w); got.Reason != event.ReasonUnreachable {

@@ -252,7 +252,13 @@ func (s *story) checkEnd(e toldEvent, wrong func(toldEvent, string, ...any)) {
 	sum := int64(0)
 	for _, t := range d.Tables {
 		sum += t.Records
-		if t.Status != "completed" {
+		switch {
+		case t.Status == "completed":
+		case strings.Contains(t.Message, "the next sync that takes it reads it whole"):
+			// It was seen in time that the lake has not what the log goes on from: no row is
+			// lost, as the end compares, and more is read than need be.
+			s.t.Logf("%s set %s aside: %s", d.Sync, t.Name, t.Message)
+		default:
 			wrong(e, "table %s is %s: %s", t.Name, t.Status, t.Message)
 		}
 	}

@@ -55,7 +55,8 @@ func TestLogBegunAnewBesideItsReader(t *testing.T) {
 					anew()
 				}
 			}
-			if !errors.Is(err, c.kind) || !strings.Contains(fmt.Sprint(err), "begun anew") || rows != 1 {
+			// Whether the log goes on may be asked before the server ends the connection.
+			if !errors.Is(err, c.kind) && !errors.Is(err, driver.ErrReplaced) || !strings.Contains(fmt.Sprint(err), "begun anew") || rows != 1 {
 				t.Errorf("%d rows, and Changes = %v", rows, err)
 			}
 			f.config.Continuous = false

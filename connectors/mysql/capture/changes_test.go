@@ -318,9 +318,19 @@ func TestChangesOfPreparedTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, db, "INSERT INTO t VALUES (2, 2)")
-	time.AfterFunc(time.Second, func() { _, _ = one.ExecContext(context.WithoutCancel(t.Context()), "XA COMMIT 'w'") })
+	committed := make(chan struct{})
+	time.AfterFunc(time.Second, func() {
+		defer close(committed)
+		_, _ = one.ExecContext(context.WithoutCancel(t.Context()), "XA COMMIT 'w'")
+	})
 	began := time.Now()
-	f.catchUp()
+	if waits, err := f.capture(); err != nil {
+		t.Fatal(err)
+	} else if err := errors.Join(f.changes(waits), waits.Close()); err != nil {
+		t.Fatal(err)
+	}
+	<-committed // a commit is in the log before others see its rows
+	f.same()
 	if len(f.tables["t"].rows) != 2 || time.Since(began) < 500*time.Millisecond {
 		t.Errorf("after %s the rows are %v", time.Since(began), f.tables["t"].rows)
 	}

@@ -61,8 +61,12 @@ type Deps struct {
 	Lake       reads.Lake
 	// Catalog answers the Iceberg REST catalog below /iceberg/v1; nil for no
 	// catalog. Access gives its clients keys to the files; nil for none.
-	Catalog     iceberg.Lake
-	Access      iceberg.Access
+	Catalog iceberg.Lake
+	Access  iceberg.Access
+	// Recent returns when the read model has what the log had when it was called;
+	// nil if it always has. The catalog's clients cannot say
+	// X-Headwater-Min-Sequence.
+	Recent      func(context.Context) error
 	Idempotency idempotency.Bucket
 	Webhooks    webhooks.Registry
 	Auth        *auth.Authenticator

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"headwater/api/auth"
@@ -15,7 +16,7 @@ func (h *Handler) mountCatalog() {
 		return
 	}
 	catalog := iceberg.New(iceberg.Deps{
-		Verify: h.catalogCaller, Reads: h.Reads, Lake: h.Catalog, Access: h.Access, Log: h.Log,
+		Verify: h.catalogCaller, Reads: h.Reads, Lake: h.Catalog, Access: h.Access, Recent: h.Recent, Log: h.Log,
 		Note: func(w http.ResponseWriter, seen iceberg.Exchange) {
 			web.Note(w, func(x *web.Exchange) {
 				x.Organization, x.Workspace, x.Subject, x.Code, x.Message = seen.Organization, seen.Workspace, seen.Subject, seen.Code, seen.Message
@@ -29,12 +30,16 @@ func (h *Handler) mountCatalog() {
 }
 
 // catalogCaller returns the caller that a token belongs to. Its error wraps
-// iceberg.ErrTokenExpired for a token that has expired.
+// iceberg.ErrTokenExpired for a token that has expired, and iceberg.ErrLookup for
+// one that cannot be looked up now.
 func (h *Handler) catalogCaller(token string) (iceberg.Caller, error) {
 	claims, err := h.Auth.Verify(token)
 	if err != nil {
 		if auth.RefusalOf(err).Expired {
 			return iceberg.Caller{}, iceberg.ErrTokenExpired
+		}
+		if errors.Is(err, auth.ErrLookup) {
+			return iceberg.Caller{}, iceberg.ErrLookup
 		}
 		return iceberg.Caller{}, err
 	}

@@ -71,6 +71,7 @@ func (h *Handler) config(w http.ResponseWriter, r *request) error {
 	if warehouse == "" {
 		return fail(http.StatusBadRequest, typeBadRequest, "Name a warehouse: a workspace, or workspace@time for how it was then")
 	}
+	h.catchUp(r)
 	at, err := h.placeOf(r.caller, warehouse)
 	if err != nil {
 		return err

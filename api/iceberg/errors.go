@@ -20,6 +20,7 @@ const (
 	typeNotFound     = "NotFoundException"
 	typeUnsupported  = "UnsupportedOperationException"
 	typeInternal     = "InternalServerError"
+	typeUnavailable  = "ServiceUnavailableException"
 )
 
 // statusExpired is the specification's status for an expired token.

@@ -36,6 +36,9 @@ var (
 	ErrExpired = errors.New("the table's files of that time are gone")
 	// ErrTokenExpired is what Deps.Verify wraps for a token that has expired.
 	ErrTokenExpired = errors.New("the token has expired")
+	// ErrLookup is what Deps.Verify wraps for a token that may be valid, but cannot
+	// be looked up now.
+	ErrLookup = errors.New("API tokens cannot be looked up on this node now; try again")
 )
 
 // Caller is the bearer of a verified token.
@@ -119,6 +122,9 @@ type Deps struct {
 	Lake   Lake
 	// Access is nil if readers reach the lake by themselves.
 	Access Access
+	// Recent returns when Reads has what the log had when it was called: what another
+	// node answered before is then known here, too. nil for a node that is alone.
+	Recent func(ctx context.Context) error
 	// Note is called once for each request, before its answer; nil for nobody.
 	Note func(w http.ResponseWriter, x Exchange)
 	Log  *slog.Logger // nil discards

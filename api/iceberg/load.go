@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -66,7 +68,7 @@ func (h *Handler) loadTable(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	tag := etag(v.Location, which, v.Expires.String(), f.name)
+	tag := etag(append([]string{v.Location, which, v.Expires.String(), f.name}, settings(v.Config)...)...)
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "private, no-cache")
 	if matches(r.Header.Values("If-None-Match"), tag) {
@@ -118,6 +120,15 @@ func (h *Handler) credentials(w http.ResponseWriter, r *request) error {
 		keys = storageCredentials(v)
 	}
 	return answer(w, r, map[string]any{"storage-credentials": keys})
+}
+
+// settings returns the names and values of a config, in order. They differ between
+// nodes that are reached by different addresses.
+func settings(config map[string]string) (all []string) {
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		all = append(all, name, config[name])
+	}
+	return all
 }
 
 // etag returns a tag that changes exactly when the answer does.

@@ -100,6 +100,10 @@ func named(all []namespace) []namespace {
 // accepts a name with scope or id where the plain name would do, and a source's
 // own name.
 func (h *Handler) namespaceOf(r *request, text string) (namespace, error) {
+	return lookTwice(h, r, func(r *request) (namespace, error) { return h.namespaceKnown(r, text) })
+}
+
+func (h *Handler) namespaceKnown(r *request, text string) (namespace, error) {
 	missing := fail(http.StatusNotFound, typeNoNamespace, "There is no namespace %s in the warehouse %s", quoted(text), quoted(r.place.prefix()))
 	own, which, qualified := cut(text)
 	name, err := Unescape(own)
@@ -140,6 +144,7 @@ func (h *Handler) listNamespaces(w http.ResponseWriter, r *request) error {
 		}
 		return answer(w, r, map[string]any{"namespaces": [][]string{}}) // there is one level
 	}
+	h.catchUp(r)
 	all, err := h.sources(r, "")
 	if err != nil {
 		return err

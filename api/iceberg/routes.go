@@ -72,6 +72,7 @@ type request struct {
 	*http.Request
 	caller Caller
 	place  place
+	recent bool // the read model has what the log had when the request came
 }
 
 // variable returns a variable of the path, decoded.
@@ -162,6 +163,11 @@ func (h *Handler) authorize(r *request) error {
 	}
 	var err error
 	if r.caller, err = h.Verify(token); err != nil {
+		if errors.Is(err, ErrLookup) { // no reason for an engine to give up its token
+			f := fail(http.StatusServiceUnavailable, typeUnavailable, "%s", err.Error())
+			f.header.Set("Retry-After", "2")
+			return f
+		}
 		status, typ := http.StatusUnauthorized, typeUnauthorized
 		if errors.Is(err, ErrTokenExpired) {
 			status, typ = statusExpired, typeExpired
@@ -172,6 +178,30 @@ func (h *Handler) authorize(r *request) error {
 		r.place, err = h.placeOf(r.caller, r.variable("prefix"))
 	}
 	return err
+}
+
+// catchUp has the read model read what the log has, once for each request. If the
+// log does not answer, the request is answered with what is known.
+func (h *Handler) catchUp(r *request) {
+	if h.Recent == nil || r.recent {
+		return
+	}
+	r.recent = true
+	if err := h.Recent(r.Context()); err != nil {
+		h.Log.Debug("the catalog answers with what this node knows", "error", err)
+	}
+}
+
+// lookTwice calls look, and once more after catchUp if it found nothing: another node
+// may have answered with it already.
+func lookTwice[T any](h *Handler, r *request, look func(*request) (T, error)) (T, error) {
+	found, err := look(r)
+	var f *failure
+	if h.Recent == nil || r.recent || !errors.As(err, &f) || f.status != http.StatusNotFound {
+		return found, err
+	}
+	h.catchUp(r)
+	return look(r)
 }
 
 var workspaceID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) })

@@ -18,6 +18,7 @@ func (h *Handler) landed(r *request, n namespace) ([]projections.LandedTable, er
 }
 
 func (h *Handler) listTables(w http.ResponseWriter, r *request) error {
+	h.catchUp(r)
 	n, err := h.namespaceOf(r, r.variable("namespace"))
 	if err != nil {
 		return err
@@ -51,7 +52,9 @@ type found struct {
 
 // tableOf returns the table that the path names: by its name in the catalog, by
 // "schema.table" as in its source, or by its own name alone if that is unique.
-func (h *Handler) tableOf(r *request) (found, error) {
+func (h *Handler) tableOf(r *request) (found, error) { return lookTwice(h, r, h.tableKnown) }
+
+func (h *Handler) tableKnown(r *request) (found, error) {
 	n, err := h.namespaceOf(r, r.variable("namespace"))
 	if err != nil {
 		return found{}, err

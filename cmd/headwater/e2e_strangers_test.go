@@ -258,14 +258,23 @@ func icebergGo(t *testing.T, service, token, warehouse string) map[string]conten
 
 func scanned(t *testing.T, tbl *table.Table) content {
 	t.Helper()
-	_, batches, err := tbl.Scan().ToArrowRecords(t.Context())
+	c, err := scan(t.Context(), tbl)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return c
+}
+
+// scan reads all rows of a table.
+func scan(ctx context.Context, tbl *table.Table) (content, error) {
+	_, batches, err := tbl.Scan().ToArrowRecords(ctx)
+	if err != nil {
+		return content{}, err
 	}
 	columns, count := map[string][]string{}, 0
 	for batch, err := range batches {
 		if err != nil {
-			t.Fatal(err)
+			return content{}, err
 		}
 		count += int(batch.NumRows())
 		for i, f := range batch.Schema().Fields() {
@@ -274,7 +283,7 @@ func scanned(t *testing.T, tbl *table.Table) content {
 			}
 		}
 	}
-	return contentOf(columns, count)
+	return contentOf(columns, count), nil
 }
 
 func arrowValue(column arrow.Array, row int) any {

@@ -25,7 +25,7 @@ type lakeEndpoint struct {
 
 // openEndpoint returns the S3 endpoint of a lake that is a folder. It listens on
 // the address of --lake-listen, if set.
-func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, view *projections.Store, tokens revocable, answered func(s3.Answer), log *slog.Logger) (lakeEndpoint, error) {
+func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, stands func(context.Context, s3.Holder) error, answered func(s3.Answer), log *slog.Logger) (lakeEndpoint, error) {
 	files := lake.Views(s3.Root)
 	if files == nil {
 		return lakeEndpoint{access: s3.Foreign(lake.Bucket())}, nil
@@ -33,7 +33,7 @@ func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake,
 	if cfg.LakeListen == "off" {
 		return lakeEndpoint{}, nil
 	}
-	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands(view, tokens), Answered: answered, Log: log}
+	d := s3.Deps{Files: shownLake{files}, MAC: vault.MAC, Stands: stands, Answered: answered, Log: log}
 	if cfg.LakeListen == "" {
 		server := s3.New(d)
 		return lakeEndpoint{server, server}, nil
@@ -68,9 +68,10 @@ type revocable interface{ Stands(id string) error }
 
 // stands returns a function that says whether keys to a table may be used: not
 // after the table's source is removed, nor after the token with which the keys
-// were requested is revoked.
-func stands(view *projections.Store, tokens revocable) func(context.Context, s3.Holder) error {
-	return func(_ context.Context, h s3.Holder) error {
+// were requested is revoked. A source that this node does not know may be one that
+// another has just connected: the end of the log decides.
+func stands(view *projections.Store, tokens revocable, known *latest) func(context.Context, s3.Holder) error {
+	return func(ctx context.Context, h s3.Holder) error {
 		if h.TokenID != "" {
 			err := tokens.Stands(h.TokenID)
 			if errors.Is(err, auth.ErrLookup) {
@@ -81,6 +82,12 @@ func stands(view *projections.Store, tokens revocable) func(context.Context, s3.
 			}
 		}
 		_, err := view.Source(h.Address)
+		if errors.Is(err, projections.ErrNotFound) {
+			if err := known.Reach(ctx); err != nil {
+				return err
+			}
+			_, err = view.Source(h.Address)
+		}
 		if errors.Is(err, projections.ErrNotFound) {
 			return s3.Withdrawn("The table's source was removed")
 		}

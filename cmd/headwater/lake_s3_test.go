@@ -47,7 +47,7 @@ func TestKeysStandWithTheirToken(t *testing.T) {
 		{"tok_good", "source was removed"}, // the token stands, and there is no source
 		{"", "source was removed"},
 	} {
-		if err := stands(view, someTokens{})(t.Context(), of(c.token)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := stands(view, someTokens{}, nil)(t.Context(), of(c.token)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

@@ -119,10 +119,13 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 	if err := n.follow(ctx, life, view, eventLog{wire}); err != nil {
 		return nil, err
 	}
-	made.serve(view, wire)
+	var known *latest
 	if cfg.NATSURL != "" {
+		known = newLatest(func(ctx context.Context) (uint64, error) { s, err := wire.EventsState(ctx); return s.Last, err }, view.Wait)
+		n.beside(life, "end of the log", known.Run)
 		n.beside(life, "tokens", func(ctx context.Context) { made.watch(ctx, view, wire) })
 	}
+	made.serve(view, wire, known)
 	n.maintain(life, cfg, view, wire)
 
 	policy, err := connectors.ParsePolicy(cfg.EgressAllow, cfg.loopback())
@@ -172,13 +175,13 @@ func startNode(ctx context.Context, cfg Config, log *slog.Logger) (_ *node, err 
 		n.beside(life, "webhooks", hooks.Deliver)
 	}
 	if cfg.has(roleAPI) {
-		endpoint, err := n.openEndpoint(ctx, cfg, tables, vault, view, tokens, told.Served, log)
+		endpoint, err := n.openEndpoint(ctx, cfg, tables, vault, stands(view, tokens, known), told.Served, log)
 		if err != nil {
 			return nil, err
 		}
 		handler, err := api.New(api.Deps{
 			Commands: wire, Events: ops.Events{Log: wire, Ops: told}, History: eventLog{wire}, Reads: view, Connectors: registry, Vault: vault, Lake: lakeView{tables}, Catalog: catalogView{tables}, Access: endpoint.access,
-			Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: syncoptions.CheckCall,
+			Recent: known.Reach, Idempotency: wire.Bucket(bus.BucketIdempotency), Webhooks: hooks, Auth: tokens, Ready: n.ready(wire, view, tables), CheckSync: syncoptions.CheckCall,
 			Answered: told.Answered, Log: log, Options: api.Options{Wait: cfg.Wait, Origins: cfg.CORSOrigins},
 		})
 		if err != nil {

@@ -29,7 +29,8 @@ func newAuth(ctx context.Context, cfg Config, made auth.APITokens, log *slog.Log
 // model has caught up.
 type apiTokens struct {
 	view      atomic.Pointer[projections.Store]
-	confirmed atomic.Int64 // Unix time when the read model was last known to be at the end of the log; 0 if it cannot be cut off
+	latest    atomic.Pointer[latest] // nil for a node that is alone
+	confirmed atomic.Int64           // Unix time when the read model was last known to be at the end of the log; 0 if it cannot be cut off
 }
 
 // A node that is cut off from the log does not learn of revocations: after
@@ -48,6 +49,12 @@ func (m *apiTokens) APIToken(id string) (auth.APIToken, error) {
 		return auth.APIToken{}, errors.New("the log does not answer")
 	}
 	t, err := view.Token(id)
+	if latest := m.latest.Load(); latest != nil && errors.Is(err, projections.ErrNotFound) { // another node may have made it just now
+		if err := latest.Reach(context.Background()); err != nil {
+			return auth.APIToken{}, err
+		}
+		t, err = view.Token(id)
+	}
 	if errors.Is(err, projections.ErrNotFound) {
 		return auth.APIToken{}, fmt.Errorf("%w: %w", auth.ErrNoToken, err)
 	}
@@ -61,8 +68,10 @@ func (m *apiTokens) APIToken(id string) (auth.APIToken, error) {
 }
 
 // serve begins to look up tokens in a read model that has caught up, and
-// disconnects subscribers whose token is revoked.
-func (m *apiTokens) serve(view *projections.Store, wire *bus.Bus) {
+// disconnects subscribers whose token is revoked. latest is nil for a node that is
+// alone.
+func (m *apiTokens) serve(view *projections.Store, wire *bus.Bus, latest *latest) {
+	m.latest.Store(latest)
 	view.OnRevoked(func(id string) { go wire.Disconnect(id) })
 	m.view.Store(view)
 }

@@ -95,6 +95,9 @@ type View struct {
 	// keys.
 	Config  map[string]string
 	Expires time.Time
+	// Warning is why a caller that accepts keys gets none, if somebody was asked for
+	// them.
+	Warning string
 }
 
 // Access decides how callers reach a table's files. If it fails, the caller gets

@@ -51,6 +51,7 @@ type shop struct {
 	tables      []projections.LandedTable
 	broken      error
 	asked       time.Time
+	access      Access
 }
 
 func (s *shop) Sources(q projections.ListQuery) (all []projections.Source, next string, err error) {
@@ -126,7 +127,7 @@ func newShop() *shop {
 
 func (s *shop) get(t *testing.T, method, path string, headers ...string) (int, string, http.Header) {
 	t.Helper()
-	h := New(Deps{Reads: s, Lake: s, Verify: func(token string) (Caller, error) {
+	h := New(Deps{Reads: s, Lake: s, Access: s.access, Verify: func(token string) (Caller, error) {
 		if token != "good" {
 			return Caller{}, errors.New("the token is not valid")
 		}
@@ -232,6 +233,37 @@ func TestTables(t *testing.T) {
 	}
 	if status, body, _ := s.get(t, "GET", "/w/namespaces/shop/tables/public__orders/credentials"); status != 200 || body != `{"storage-credentials":[]}` {
 		t.Errorf("keys to files that readers reach by themselves: %d %s", status, body)
+	}
+}
+
+// withoutKeys is the Access of a store that was asked for keys and gave none.
+type withoutKeys struct{}
+
+func (withoutKeys) View(_ context.Context, ask Ask) (View, error) {
+	v := View{Table: ask.Table, Config: map[string]string{"headwater.credentials": "none"}}
+	if ask.Delegated {
+		v.Warning = `it is "closed"`
+	}
+	return v, nil
+}
+
+// TestNoKeysAreExplained holds that an answer says in a header why it has no keys.
+func TestNoKeysAreExplained(t *testing.T) {
+	s := newShop()
+	s.access = withoutKeys{}
+	const path, want = "/w/namespaces/shop/tables/public__orders", `199 headwater "no keys to the table: it is \"closed\""`
+	status, body, header := s.get(t, "GET", path, headerDelegation, vended)
+	if status != 200 || header.Get("Warning") != want || strings.Contains(body, "storage-credentials") {
+		t.Errorf("%d %q %s", status, header.Get("Warning"), body)
+	}
+	if status, _, header := s.get(t, "GET", path, headerDelegation, vended, "If-None-Match", header.Get("ETag")); status != 304 || header.Get("Warning") != want {
+		t.Errorf("unchanged: %d %q", status, header.Get("Warning"))
+	}
+	if status, body, header := s.get(t, "GET", path+"/credentials"); status != 200 || body != `{"storage-credentials":[]}` || header.Get("Warning") != want {
+		t.Errorf("credentials: %d %q %s", status, header.Get("Warning"), body)
+	}
+	if status, _, header := s.get(t, "GET", path); status != 200 || header.Get("Warning") != "" {
+		t.Errorf("none asked for: %d %q", status, header.Get("Warning"))
 	}
 }
 

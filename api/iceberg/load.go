@@ -68,6 +68,7 @@ func (h *Handler) loadTable(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	warn(w, v)
 	tag := etag(append([]string{v.Location, which, v.Expires.String(), f.name}, settings(v.Config)...)...)
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "private, no-cache")
@@ -99,6 +100,14 @@ func (h *Handler) refreshed(r *request, f found, config map[string]string) map[s
 	return all
 }
 
+// warn says in a header why there are no keys, for clients that do not show a
+// table's settings.
+func warn(w http.ResponseWriter, v View) {
+	if v.Warning != "" {
+		w.Header().Set("Warning", "199 headwater "+strconv.QuoteToASCII("no keys to the table: "+v.Warning))
+	}
+}
+
 func storageCredentials(v View) []map[string]any {
 	return []map[string]any{{"prefix": v.Folder, "config": v.Config}}
 }
@@ -115,6 +124,7 @@ func (h *Handler) credentials(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	warn(w, v)
 	keys := []map[string]any{}
 	if !v.Expires.IsZero() {
 		keys = storageCredentials(v)

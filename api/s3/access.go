@@ -62,34 +62,16 @@ func (s *Server) endpoint(r *http.Request) string {
 		}
 		scheme, host = "http", net.JoinHostPort(strings.Trim(host, "[]"), s.Port)
 	}
-	// Without a trailing slash ClickHouse looks for a table's metadata below the
-	// table's folder once more. With it, some releases of DuckDB send the slash
-	// as part of the host name.
-	if strings.HasPrefix(r.UserAgent(), "ClickHouse/") {
-		host += "/"
-	}
-	return scheme + "://" + host
+	return forClient(r, scheme+"://"+host)
 }
 
-// Foreign is the Access of a lake in a bucket. Its readers have keys of their
-// own: the service's keys open the whole bucket and are not given out. Its
-// settings are those of the lake's URL.
-type Foreign map[string]string
-
-// View returns the settings of the bucket, and says that there are no keys. It
-// implements iceberg.Access.
-func (f Foreign) View(_ context.Context, ask iceberg.Ask) (iceberg.View, error) {
-	config := map[string]string{"headwater.credentials": "none"}
-	region := f["region"]
-	if f["endpoint"] != "" {
-		config["s3.endpoint"] = f["endpoint"]
-		config["s3.path-style-access"] = strconv.FormatBool(f["use_path_style"] != "false")
-		if region == "" {
-			region = Region
-		}
+// forClient returns the URL of an endpoint as the client of a request joins it with
+// names of files. Without a trailing slash ClickHouse looks for a table's metadata
+// below the table's folder once more. With it, some releases of DuckDB send the slash
+// as part of the host name.
+func forClient(r *http.Request, endpoint string) string {
+	if strings.HasPrefix(r.UserAgent(), "ClickHouse/") {
+		return strings.TrimRight(endpoint, "/") + "/"
 	}
-	if region != "" {
-		config["s3.region"], config["client.region"] = region, region
-	}
-	return iceberg.View{Table: ask.Table, Config: config}, nil
+	return endpoint
 }

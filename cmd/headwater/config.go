@@ -32,6 +32,9 @@ type Config struct {
 	Lake               string        `env:"HEADWATER_LAKE" help:"Directory or bucket URL for synced tables (default <data-dir>/lake)."`
 	LakeMode           string        `env:"HEADWATER_LAKE_MODE" default:"0640" help:"Mode of the files in a lake that is a directory: 0600, 0640, or 0644, which lets every account of the machine read them."`
 	LakeListen         string        `env:"HEADWATER_LAKE_LISTEN" help:"Address at which a lake that is a directory is served read-only over S3, with keys from the Iceberg catalog; off for none (default: at --listen, beside the API)."`
+	LakeSTSEndpoint    string        `name:"lake-sts-endpoint" env:"HEADWATER_LAKE_STS_ENDPOINT" help:"URL of the STS of a lake that is a bucket: it gives engines keys to one table each (default none; with --lake-sts-role, Amazon's)."`
+	LakeSTSRole        string        `name:"lake-sts-role" env:"HEADWATER_LAKE_STS_ROLE" help:"ARN of the role that those keys are of. It must allow reading the lake. Not every store needs one."`
+	LakeSTSDuration    time.Duration `name:"lake-sts-duration" env:"HEADWATER_LAKE_STS_DURATION" default:"1h" help:"How long those keys live: 15m to 1h. They cannot be taken back."`
 	FilesRoot          string        `env:"HEADWATER_FILES_ROOT" help:"The only local folder that file sources may read (default <data-dir>/files). Each organization reads its own subfolder."`
 	FilesOf            string        `name:"files-of" env:"HEADWATER_FILES_OF" help:"The organization that owns all of --files-root, or each for one subfolder each. Default: the first token's organization, while there is no other."`
 	FilesShared        string        `name:"files-shared" env:"HEADWATER_FILES_SHARED" help:"A folder in --files-root that every organization may read, under its name (default none)."`
@@ -123,6 +126,7 @@ func (c *Config) Validate() error {
 			wrong(flag, "%q is not a host:port", address)
 		}
 	}
+	c.checkSTS(wrong)
 	if c.JWKSURL != "" && c.JWTSecretFile != "" {
 		wrong("jwks-url", "cannot be combined with --jwt-secret-file: tokens have one signer")
 	}

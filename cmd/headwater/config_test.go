@@ -69,3 +69,43 @@ func TestLoopback(t *testing.T) {
 		}
 	}
 }
+
+// TestSTSSettings holds which settings of the lake's STS are refused at the start, and
+// what each refusal says to change.
+func TestSTSSettings(t *testing.T) {
+	const role, foreign, amazon = "arn:aws:iam::123456789012:role/lake-reader", "s3://lake/t?region=eu-west-1&endpoint=http://minio:9000", "s3://lake/t?region=eu-west-1"
+	for _, s := range []struct {
+		lake, endpoint, role string
+		duration             time.Duration
+		want                 string // "" for accepted
+	}{
+		{"", "", "", 0, ""},
+		{amazon, "", role, 0, ""},
+		{amazon, "https://sts.eu-west-1.amazonaws.com", role, 15 * time.Minute, ""},
+		{foreign, "http://minio:9000", "", time.Hour, ""},
+		{foreign, "http://127.0.0.1:9000", "", 0, ""},
+		{foreign, "http://10.1.2.3:9000/sts", "arn:aws:iam:::role/S3Access", 0, ""},
+		{foreign, "https://sts.example.com", "arn:aws:iam::role/Reader", 0, ""},
+		{"", "http://minio:9000", "", 0, "--lake-sts-endpoint: needs a lake that is a bucket (--lake s3://"},
+		{"", "", role, 0, "--lake-sts-role: needs a lake that is a bucket"},
+		{foreign, "", role, 0, "--lake-sts-role: needs --lake-sts-endpoint"},
+		{amazon, "https://sts.eu-west-1.amazonaws.com", "", 0, "--lake-sts-role: must be set"},
+		{amazon, "", "lake-reader", 0, "--lake-sts-role: must be the ARN of a role, such as arn:aws:iam::"},
+		{amazon, "", "arn:aws:iam::123456789012:user/ada", 0, "--lake-sts-role: must be the ARN"},
+		{foreign, "http://sts.example.com", "", 0, "--lake-sts-endpoint: must be https"},
+		{foreign, "http://8.8.8.8", "", 0, "--lake-sts-endpoint: must be https"},
+		{foreign, "http://internal.example.com", "", 0, "--lake-sts-endpoint: must be https"},
+		{foreign, "minio:9000", "", 0, "--lake-sts-endpoint: must be an http or https URL"},
+		{foreign, "https://", "", 0, "--lake-sts-endpoint: must be an http or https URL"},
+		{foreign, "https://me:word@minio", "", 0, "--lake-sts-endpoint: must be an http or https URL without credentials"},
+		{foreign, "https://minio", "", 5 * time.Minute, "--lake-sts-duration: must be 15m to 1h"},
+		{foreign, "https://minio", "", 2 * time.Hour, "--lake-sts-duration: must be 15m to 1h"},
+	} {
+		c := validConfig()
+		c.Lake, c.LakeSTSEndpoint, c.LakeSTSRole, c.LakeSTSDuration = s.lake, s.endpoint, s.role, s.duration
+		err := c.Validate()
+		if s.want == "" && (err != nil || c.LakeSTSDuration == 0) || s.want != "" && (err == nil || !strings.Contains(err.Error(), s.want) || strings.Contains(err.Error(), "word")) {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}

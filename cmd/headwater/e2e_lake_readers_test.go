@@ -117,34 +117,48 @@ func TestReadersDuringSyncs(t *testing.T) {
 	}
 }
 
-// TestCatalogOfABucket reads a lake in a bucket with the reader's own keys: the
-// catalog says where it is, and that it has no keys to give.
-func TestCatalogOfABucket(t *testing.T) {
-	server := buckettest.Start(t, "lake")
-	cfg := testConfig(t)
-	cfg.Lake = "s3://lake/tables?region=us-east-1&endpoint=" + server
-	g := startGenerations(t, cfg)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.n.URL+"/iceberg/v1/w/namespaces/g/tables/g", nil)
+// loadedTable is what the catalog answers to who accepts keys.
+type loadedTable struct {
+	Location string `json:"metadata-location"`
+	Config   map[string]string
+	Keys     []any  `json:"storage-credentials"`
+	Warning  string `json:"-"` // the header
+}
+
+// load loads the table.
+func (g *generations) load() (loaded loadedTable) {
+	g.t.Helper()
+	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.n.URL+"/iceberg/v1/w/namespaces/g/tables/g", nil)
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+g.c.token)
 	r.Header.Set("X-Iceberg-Access-Delegation", "vended-credentials")
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var loaded struct {
-		Location string `json:"metadata-location"`
-		Config   map[string]string
-		Keys     []any `json:"storage-credentials"`
-	}
 	if err := json.NewDecoder(res.Body).Decode(&loaded); err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	want := map[string]string{"headwater.credentials": "none", "s3.endpoint": server, "s3.region": "us-east-1", "client.region": "us-east-1", "s3.path-style-access": "true"}
-	if !reflect.DeepEqual(loaded.Config, want) || loaded.Keys != nil || !strings.HasPrefix(loaded.Location, "s3://lake/tables/acme/w/") {
+	loaded.Warning = res.Header.Get("Warning")
+	return loaded
+}
+
+// TestCatalogOfABucket reads a lake in a bucket with the reader's own keys: the
+// catalog says where it is, that it has no keys to give, and why its store, whose
+// STS is asked, gives none.
+func TestCatalogOfABucket(t *testing.T) {
+	server := buckettest.Start(t, "lake")
+	cfg := testConfig(t)
+	cfg.Lake = "s3://lake/tables?region=us-east-1&endpoint=" + server
+	cfg.LakeSTSEndpoint = server
+	g := startGenerations(t, cfg)
+	const reason = "the store has no AssumeRole where its STS should be (405)"
+	loaded := g.load()
+	want := map[string]string{"headwater.credentials": "none", "s3.endpoint": server, "s3.region": "us-east-1", "client.region": "us-east-1", "s3.path-style-access": "true", "headwater.credentials-reason": reason}
+	if !strings.Contains(loaded.Warning, reason) || !reflect.DeepEqual(loaded.Config, want) || loaded.Keys != nil || !strings.HasPrefix(loaded.Location, "s3://lake/tables/acme/w/") {
 		t.Errorf("%+v", loaded)
 	}
 	if got := icebergGo(t, g.n.URL, g.c.token, "w")["g"]; got.Count != generationRows {

@@ -28,7 +28,8 @@ type lakeEndpoint struct {
 func (n *node) openEndpoint(ctx context.Context, cfg Config, lake *landing.Lake, vault *seal.Vault, stands func(context.Context, s3.Holder) error, answered func(s3.Answer), log *slog.Logger) (lakeEndpoint, error) {
 	files := lake.Views(s3.Root)
 	if files == nil {
-		return lakeEndpoint{access: s3.Foreign(lake.Bucket())}, nil
+		issuer, err := openIssuer(ctx, cfg, lake, log)
+		return lakeEndpoint{access: s3.Foreign{Settings: lake.Bucket(), Issuer: issuer}}, err
 	}
 	if cfg.LakeListen == "off" {
 		return lakeEndpoint{}, nil

@@ -19,6 +19,7 @@ import (
 	"headwater/handlers/landing/kvcatalog"
 	"headwater/handlers/landing/ownership"
 	"headwater/handlers/landing/storage"
+	"headwater/handlers/landing/tablekeys"
 	"headwater/handlers/landing/upkeep"
 )
 
@@ -143,3 +144,13 @@ func (l *Lake) Bucket() map[string]string { return l.bucket }
 
 // Location returns the lake's root as a URL.
 func (l *Lake) Location() string { return l.root }
+
+// TableKeys returns what has the store of a lake in a bucket give out keys to single
+// tables, nil for a folder.
+func (l *Lake) TableKeys(s tablekeys.Settings) *tablekeys.Issuer {
+	b, ok := l.files.(*bucket.Bucket)
+	if !ok {
+		return nil
+	}
+	return tablekeys.New(b, l.root, l.root+"/"+ownership.MarkerName, s, l.log)
+}

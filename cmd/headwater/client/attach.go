@@ -47,7 +47,7 @@ func (c *AttachCmd) Run(ctx context.Context, s terminal.Streams) error {
 	}
 	lines := engines.Lines(c.Engine, at, token)
 	if c.JSON {
-		return terminal.PrintJSON(s, map[string]any{"catalog": at.Catalog, "warehouse": at.Warehouse, "namespace": at.Namespace, "table": at.Name, "files": at.Files, "lines": lines})
+		return terminal.PrintJSON(s, map[string]any{"catalog": at.Catalog, "warehouse": at.Warehouse, "namespace": at.Namespace, "table": at.Name, "files": at.Files, "no_keys": at.NoKeys, "lines": lines})
 	}
 	if !c.ShowToken {
 		s.Note("%s stands for a token: headwater tokens create %s --role viewer --for %s", token, c.Engine, terminal.Plain(c.Workspace))
@@ -57,6 +57,9 @@ func (c *AttachCmd) Run(ctx context.Context, s terminal.Streams) error {
 		s.Note("the service gives out no keys (--lake-listen off): the engine must reach the lake's folder by the same path")
 	case engines.ByBucket:
 		s.Note("the lake is a bucket: the engine needs keys of its own to it; 'headwater where' says where the table lies")
+		if at.NoKeys != "" {
+			s.Note("the service has none to give: %s", terminal.Plain(at.NoKeys))
+		}
 	}
 	_, err = fmt.Fprintln(s.Out, strings.Join(lines, "\n"))
 	return err
@@ -105,11 +108,11 @@ func (c *Client) attachment(ctx context.Context, source string) (at engines.Tabl
 		}
 		switch {
 		case loaded.Config["s3.access-key-id"] != "":
-			at.Files, at.Endpoint = engines.ByKeys, loaded.Config["s3.endpoint"]
+			at.Files, at.Endpoint, at.Region = engines.ByKeys, loaded.Config["s3.endpoint"], loaded.Config["client.region"]
 		case strings.HasPrefix(loaded.Metadata.Location, "file:") || strings.HasPrefix(loaded.Metadata.Location, "/"):
 			at.Files = engines.ByFolder
 		default:
-			at.Files = engines.ByBucket
+			at.Files, at.NoKeys = engines.ByBucket, loaded.Config["headwater.credentials-reason"]
 		}
 		return at, nil
 	}

@@ -44,7 +44,7 @@ func TestAttachLines(t *testing.T) {
 	for files, c := range map[string]struct{ answer, note string }{
 		engines.ByKeys:   {`{"metadata":{"location":"s3://x/y"},"config":{"s3.endpoint":"http://keys:1","s3.access-key-id":"AK","s3.secret-access-key":"never shown"}}`, ""},
 		engines.ByFolder: {`{"metadata":{"location":"file:///lake/y"},"config":{}}`, "--lake-listen off"},
-		engines.ByBucket: {`{"metadata":{"location":"s3://bucket/y"},"config":{"s3.endpoint":"http://b"}}`, "keys of its own"},
+		engines.ByBucket: {`{"metadata":{"location":"s3://bucket/y"},"config":{"s3.endpoint":"http://b","headwater.credentials-reason":"it has no AssumeRole"}}`, "the service has none to give: it has no AssumeRole"},
 	} {
 		table = c.answer
 		for _, engine := range engines.Names() {
@@ -72,6 +72,11 @@ func TestAttachLines(t *testing.T) {
 				t.Errorf("%s with the token: %v\n%s", engine, err, lines)
 			}
 		}
+	}
+	// Keys of Amazon's need no endpoint, and are of a region.
+	table = `{"metadata":{"location":"s3://bucket/y"},"config":{"s3.access-key-id":"AK","client.region":"eu-west-1"}}`
+	if lines, _, err := attach("trino", "src_1", false); err != nil || strings.Contains(lines, "s3.endpoint") || strings.Contains(lines, "path-style") || !strings.Contains(lines, "\ns3.region=eu-west-1\n") {
+		t.Errorf("trino by keys of Amazon's: %v\n%s", err, lines)
 	}
 	if _, _, err := attach("duckdb", "src_2", false); err == nil || !strings.Contains(err.Error(), "has landed") {
 		t.Errorf("nothing landed: %v", err)

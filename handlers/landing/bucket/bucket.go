@@ -62,6 +62,7 @@ type Bucket struct {
 type shared struct {
 	name   string
 	client *s3.Client
+	config aws.Config
 	limits Limits
 	keys   *keys
 	cache  cache // of metadata
@@ -100,6 +101,7 @@ func Open(ctx context.Context, name string, s Settings) (*Bucket, error) {
 	from := &reloading{first: cfg.Credentials, load: load}
 	sh := &shared{name: name, limits: limits, keys: &keys{aws.NewCredentialsCache(from), from}, cache: cache{most: cacheBytes}, small: cache{most: smallBytes}, sends: make(chan struct{}, sendingAll)}
 	cfg.Credentials = sh.keys
+	sh.config = cfg
 	sh.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if s.Endpoint != "" {
 			o.BaseEndpoint = aws.String(s.Endpoint)

@@ -37,19 +37,19 @@ func (r *reloading) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if from == nil {
 		cfg, err := r.load(ctx)
 		if err != nil {
-			return aws.Credentials{}, errCredentials
+			return aws.Credentials{}, ErrCredentials
 		}
 		from = cfg.Credentials
 	}
 	if from == nil {
-		return aws.Credentials{}, errCredentials
+		return aws.Credentials{}, ErrCredentials
 	}
 	found, err := from.Retrieve(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return found, ctx.Err()
 		}
-		return found, errCredentials
+		return found, ErrCredentials
 	}
 	if !found.CanExpire && strings.HasPrefix(found.Source, "SharedConfigCredentials") {
 		found.CanExpire, found.Expires = true, time.Now().Add(rereadEvery)

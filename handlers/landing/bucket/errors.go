@@ -21,7 +21,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-var errCredentials = errors.New("no credentials for the bucket were found in the environment")
+// ErrCredentials means that the environment has no keys to the bucket.
+var ErrCredentials = errors.New("no credentials for the bucket were found in the environment")
 
 // Error is a request that failed: it holds the store's own words and no secret.
 type Error struct {
@@ -64,8 +65,8 @@ func (e *Error) Is(target error) bool {
 func plain(err error) string {
 	var u *url.Error
 	switch {
-	case errors.Is(err, errCredentials):
-		return errCredentials.Error()
+	case errors.Is(err, ErrCredentials):
+		return ErrCredentials.Error()
 	case errors.Is(err, context.Canceled):
 		return "it was stopped"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -81,17 +82,22 @@ func (e *Error) Told() string {
 	if e.Status != 0 {
 		return e.Error()
 	}
-	why := "no connection to the bucket"
+	return fmt.Sprintf("%s %s: %s", e.Op, e.Key, Unanswered("the bucket", e.Err))
+}
+
+// Unanswered returns why a request to somebody had no answer, without what names a
+// host.
+func Unanswered(by string, err error) string {
 	var late net.Error
 	switch {
-	case errors.Is(e.Err, errCredentials):
-		why = errCredentials.Error()
-	case untrusted(e.Err):
-		why = "the bucket's certificate is not trusted"
-	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, context.Canceled), errors.As(e.Err, &late) && late.Timeout():
-		why = "no answer in time"
+	case errors.Is(err, ErrCredentials):
+		return ErrCredentials.Error()
+	case untrusted(err):
+		return by + "'s certificate is not trusted"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &late) && late.Timeout():
+		return "no answer in time"
 	}
-	return fmt.Sprintf("%s %s: %s", e.Op, e.Key, why)
+	return "no connection to " + by
 }
 
 // untrusted reports whether a certificate was refused.
@@ -134,7 +140,7 @@ func (b *Bucket) fail(op, key string, began time.Time, err error) error {
 		e.Lasting = e.Lasting || e.Code == code
 	}
 	e.Lasting = e.Lasting || e.Status == 401 || e.Status == 403 || e.Status == 301 || e.Status == 501 ||
-		errors.Is(err, errCredentials) || untrusted(err) ||
+		errors.Is(err, ErrCredentials) || untrusted(err) ||
 		e.Status != 404 && time.Since(began) >= b.limits.Outage
 	return e
 }
@@ -159,7 +165,7 @@ func (p *patient) IsErrorRetryable(err error) bool {
 		p.changes = p.keys.from.changes.Load()
 		return true
 	}
-	return time.Now().Before(p.until) && !errors.Is(err, errCredentials) && !untrusted(err) && p.RetryerV2.IsErrorRetryable(err)
+	return time.Now().Before(p.until) && !errors.Is(err, ErrCredentials) && !untrusted(err) && p.RetryerV2.IsErrorRetryable(err)
 }
 
 // again returns how a request that begins now is repeated.

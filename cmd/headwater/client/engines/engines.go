@@ -4,6 +4,7 @@
 package engines
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -13,7 +14,7 @@ import (
 
 // Ways in which an engine reads the files of a table.
 const (
-	ByKeys   = "keys"   // with keys to the service's S3 endpoint, from the catalog
+	ByKeys   = "keys"   // with keys from the catalog: of the service's S3 endpoint, or of the bucket's store
 	ByFolder = "folder" // directly from the lake's folder
 	ByBucket = "bucket" // directly from the lake's bucket, with keys of its own
 )
@@ -25,7 +26,9 @@ type Table struct {
 	Namespace string
 	Name      string
 	Files     string // ByKeys, ByFolder or ByBucket
-	Endpoint  string // of S3, where the keys are for; "" without keys
+	Endpoint  string // of S3, where the keys are for; "" without keys, and for Amazon's
+	Region    string // the same; "" for us-east-1
+	NoKeys    string // why the service has no keys to a bucket, if it asked for them
 }
 
 // placeholders stand for a token in the lines, in a form that suits each engine.
@@ -89,9 +92,12 @@ var writers = map[string]func(at Table, token string) []string{
 			"iceberg.rest-catalog.warehouse=" + at.Warehouse, "iceberg.rest-catalog.security=OAUTH2", "iceberg.rest-catalog.oauth2.token=" + token,
 			"iceberg.rest-catalog.case-insensitive-name-matching=true"}
 		if at.Files == ByKeys {
-			lines = append(lines, "iceberg.rest-catalog.vended-credentials-enabled=true", "# fs.s3.enabled=true in newer releases", "fs.native-s3.enabled=true",
-				// Older releases take no more than the keys from the catalog.
-				"s3.endpoint="+at.Endpoint, "s3.path-style-access=true", "s3.region=us-east-1")
+			lines = append(lines, "iceberg.rest-catalog.vended-credentials-enabled=true", "# fs.s3.enabled=true in newer releases", "fs.native-s3.enabled=true")
+			// Older releases take no more than the keys from the catalog.
+			if at.Endpoint != "" {
+				lines = append(lines, "s3.endpoint="+at.Endpoint, "s3.path-style-access=true")
+			}
+			lines = append(lines, "s3.region="+cmp.Or(at.Region, "us-east-1"))
 		}
 		return append(lines, "# then, in Trino", fmt.Sprintf(`SELECT * FROM lake."%s"."%s" LIMIT 10;`, strings.ToLower(at.Namespace), strings.ToLower(at.Name)))
 	},

@@ -17,13 +17,13 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/getkin/kin-openapi/openapi3"
-	"go.uber.org/goleak"
 
 	"headwater/api/auth"
 	"headwater/api/call"
 	"headwater/api/web"
 	"headwater/bus"
 	"headwater/bus/bustest"
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/seal"
 	"headwater/connectors"
 	"headwater/connectors/driver"
@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) {
 	bustest.CheckEvents()
-	goleak.VerifyTestMain(m)
+	leaks.Verify(m)
 }
 
 const testLimit = time.Minute

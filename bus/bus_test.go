@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"headwater/bus/bustest"
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/command"
 	"headwater/bus/event"
 )
@@ -19,12 +20,10 @@ import (
 func TestMain(m *testing.M) {
 	bustest.Main()
 	bustest.CheckEvents()
-	goleak.VerifyTestMain(m,
+	leaks.Verify(m,
 		// Watermill's suite leaves its own helper's goroutines behind.
 		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe.func2"),
-		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe.func3"),
-		// nats.go's waits for ever where its connection was closed before it began.
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
+		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill/internal/subscriber.(*multiplier).Subscribe.func3"))
 }
 
 const testLimit = time.Minute

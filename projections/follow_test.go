@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/event"
 	"headwater/projections/projectionstest"
 )
@@ -22,7 +22,7 @@ func newLog(events ...*event.Event) *memoryLog { return projectionstest.NewLog(e
 // follow runs Follow until the store has applied the log, and ends it.
 func follow(t *testing.T, s *Store, log *memoryLog) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	result := make(chan error, 1)
 	go func() { result <- s.Follow(ctx, log) }()
@@ -52,7 +52,7 @@ func follow(t *testing.T, s *Store, log *memoryLog) {
 func life(n int) *history { return &history{events: projectionstest.Life(n)} }
 
 func TestFollow(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer leaks.None(t)
 	h := life(300)
 	whole := openMem(t)
 	apply(t, whole, h.events...)
@@ -102,7 +102,7 @@ func TestFollow(t *testing.T) {
 	} {
 		log := newLog(h.events...)
 		bad.change(log)
-		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second) // which a Follow that goes on ends by
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute) // which a Follow that goes on ends by
 		err := s.Follow(ctx, log)
 		stop()
 		if !errors.Is(err, bad.want) || !strings.Contains(err.Error(), "restore") || s.Position() != uint64(len(h.events)) || hashOf(t, s) != want {

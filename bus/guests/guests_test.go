@@ -11,13 +11,13 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"headwater/bus/bustest/broker"
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/event"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 const (
 	adasEvents   = "headwater.events.acme.*.ada.>"

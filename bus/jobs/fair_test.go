@@ -12,9 +12,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"headwater/bus/bustest/broker"
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/fairqueue"
@@ -22,7 +22,7 @@ import (
 	"headwater/bus/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 // counts are Counts in memory.
 type counts struct{ values sync.Map }

@@ -14,15 +14,15 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"headwater/bus/bustest/broker"
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/event"
 	"headwater/bus/fairqueue"
 	"headwater/bus/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 var testAddress = event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: "src_1"}
 

@@ -134,7 +134,7 @@ func TestAuditor(t *testing.T) {
 	s := openMem(t)
 	follow(t, s, log)
 	a := NewAuditor(s, AuditPolicy{First: time.Millisecond, Every: time.Millisecond, Share: 0.5})
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	ended := make(chan struct{})
 	go func() { defer close(ended); a.Run(ctx, log) }()
 	until := func(what string, met func() bool) {
@@ -193,7 +193,7 @@ func TestAuditorFindsALostEvent(t *testing.T) {
 	s := openMem(t)
 	follow(t, s, log.Log)
 	a := NewAuditor(s, AuditPolicy{First: time.Millisecond, Every: time.Millisecond, Share: 1})
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	ended := make(chan struct{})
 	go func() { defer close(ended); a.Run(ctx, log) }()

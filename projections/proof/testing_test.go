@@ -69,7 +69,7 @@ func hashOf(t testing.TB, s *projections.Store) string {
 // follow runs Follow until the store has applied the log, and ends it.
 func follow(t *testing.T, s *projections.Store, log *projectionstest.Log) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	result := make(chan error, 1)
 	go func() { result <- s.Follow(ctx, log) }()

@@ -60,7 +60,7 @@ func TestWakeWhomItConcerns(t *testing.T) {
 	stopMine()
 	stopOther()
 	forget()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		sequences, operations, sources := w.Waiting()
 		if sequences+operations+sources == 0 {
 			break

@@ -136,7 +136,7 @@ func TestSlowHandlerKeepsItsCommand(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
 	var calls atomic.Int64
-	cfg := JobsConfig{Command: "SyncSource", AckWait: time.Second, Concurrency: 2}
+	cfg := JobsConfig{Command: "SyncSource", AckWait: 2 * time.Second, Concurrency: 2}
 	runJobs(t, b, cfg, func(*message.Message) error {
 		calls.Add(1)
 		time.Sleep(5 * cfg.AckWait / 2) // what is tested is a handler that outlives its lease

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -83,7 +82,7 @@ func TestLostEventsAreNoticed(t *testing.T) {
 				return
 			}
 			defer closeBus(t, b)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), testLimit)
 			defer cancel()
 			read := 0
 			err = b.Replay(ctx, 0, events, func(uint64, *event.Event, int, error) error { read++; return nil })

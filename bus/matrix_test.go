@@ -289,6 +289,9 @@ func runMatrix(t *testing.T, b *Bus, address string, named func(who, name string
 	word := map[bool]string{true: "allowed", false: "denied"}
 	for _, a := range list {
 		err := a.try()
+		for again := 0; a.allowed && errors.Is(err, nats.ErrTimeout) && again < 50; again++ { // a busy machine answers late
+			err = a.try()
+		}
 		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", a.who, a.what, word[a.allowed], word[err == nil])
 		if a.allowed != (err == nil) {
 			t.Errorf("%s: %s: %v", a.who, a.what, err)
@@ -357,8 +360,6 @@ func TestPermissionsOnCluster(t *testing.T) {
 	if err := bob.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if err := ada.call(apiConsumer+"INFO.HEADWATER_EVENTS."+adas, ""); err != nil {
-		t.Errorf("Ada's durable: %v", err)
-	}
+	eventually(t, "Ada's durable is there", func() bool { return ada.call(apiConsumer+"INFO.HEADWATER_EVENTS."+adas, "") == nil })
 	followBriefly(t, b, cluster.Address(2), rotated)
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // limit is how long a server may take to start, and a cluster to agree.
-const limit = 30 * time.Second
+const limit = time.Minute
 
 // Cluster is a set of NATS servers that form a cluster. Its methods are safe for
 // concurrent use, except for the same server.
@@ -248,7 +248,7 @@ func (c *Cluster) ask(t testing.TB, what string, question func(context.Context, 
 		t.Fatal(err)
 	}
 	eventually(t, what, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		return question(ctx, js)
 	})

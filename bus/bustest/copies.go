@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -89,7 +88,7 @@ func (c *Cluster) hash(s *process, stream string, last uint64) (string, error) {
 	defer nc.Close()
 	sum := sha256.New()
 	for sequence := uint64(1); sequence <= last; sequence++ {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		msg, err := nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
 		cancel()
 		if err != nil {

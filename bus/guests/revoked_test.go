@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"headwater/bus/bustest/broker"
 )
 
 // A revoked token ends its connections and lets nobody in, and nobody else's
@@ -62,7 +64,7 @@ func TestRevokedTokenLeavesTheDoor(t *testing.T) {
 	a.Disconnect("tok_1")
 	select {
 	case <-closed:
-	case <-time.After(5 * time.Second):
+	case <-time.After(broker.Limit):
 		t.Fatal("the connection stays")
 	}
 	if held.IsConnected() {
@@ -72,7 +74,7 @@ func TestRevokedTokenLeavesTheDoor(t *testing.T) {
 		t.Errorf("it comes again: %v", err)
 	}
 	for _, nc := range others {
-		if err := nc.FlushTimeout(5 * time.Second); err != nil {
+		if err := nc.FlushTimeout(broker.Limit); err != nil {
 			t.Errorf("another's: %v", err)
 		}
 	}

@@ -19,10 +19,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"headwater/bus"
 	"headwater/bus/bustest"
+	"headwater/bus/bustest/leaks"
 	"headwater/bus/event"
 	"headwater/bus/seal"
 	"headwater/connectors"
@@ -30,10 +29,10 @@ import (
 
 func TestMain(m *testing.M) {
 	bustest.CheckEvents()
-	goleak.VerifyTestMain(m)
+	leaks.Verify(m)
 }
 
-const testLimit = 20 * time.Second
+const testLimit = time.Minute
 
 // house is a registry over a real bus and vault.
 type house struct {
@@ -70,7 +69,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 		Bucket: h.bus.Bucket(bus.BucketWebhooks), Vault: vault, Events: h.bus,
 		Dial: connectors.Outbound(policy, time.Minute, nil), Allows: policy.Allows, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Options: Options{
-			Timeout: time.Second, Backoff: 20 * time.Millisecond, Limit: 100 * time.Millisecond, Lease: 3 * time.Second,
+			Timeout: testLimit, Backoff: 20 * time.Millisecond, Limit: 100 * time.Millisecond, Lease: 3 * time.Second,
 			Poll: 20 * time.Millisecond, Save: 20 * time.Millisecond, Grace: time.Second,
 		},
 	}

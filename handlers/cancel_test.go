@@ -24,7 +24,6 @@ func TestCancelStopsARunningSync(t *testing.T) {
 	c := w.syncCommand(command.SyncOptions{BatchSize: 10})
 	w.send(c)
 	<-reached
-	began := time.Now()
 	cancel := w.cancelCommand(c)
 	w.send(cancel)
 	op := w.ended(c)
@@ -32,9 +31,6 @@ func TestCancelStopsARunningSync(t *testing.T) {
 		t.Errorf("%+v", op.Targets)
 	}
 	w.idle()
-	if took := time.Since(began); took > patience/2 {
-		t.Errorf("it took %v to stop", took)
-	}
 	names := w.names(w.address)
 	if names[len(names)-1] != "SyncCancelled" {
 		t.Errorf("something was said after the end: %v", names)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -22,7 +21,7 @@ import (
 // it, or the history says how to drop that, and the new one is read whole.
 func TestADatabaseIsMovedWhileItIsFollowed(t *testing.T) {
 	o := quick()
-	o.ReleaseLimit = 2 * time.Second
+	o.ReleaseLimit = patience
 	s := newShop(t, o)
 	s.w.handlers.logs.LetGo = func(string) string { return "SELECT pg_drop_replication_slot('%s')" }
 	s.exec(`insert into orders select i, 'old ' || i from generate_series(1, 50) i`)

@@ -378,7 +378,7 @@ func TestAPurgedSourceLeavesNoLog(t *testing.T) {
 // tried again; restored, it reads its tables whole.
 func TestARemovedSourceLetsItsLogGo(t *testing.T) {
 	o := quick()
-	o.Keep, o.ReleaseLimit = time.Hour, 50*time.Millisecond
+	o.Keep, o.ReleaseLimit = time.Hour, patience
 	w, l := newLog(t, o, "orders")
 	l.do("orders", driver.OpInsert, 1, "one")
 	w.do(w.syncCommand(capturing()))

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -86,7 +85,7 @@ func TestAnotherModeLetsTheLogGo(t *testing.T) {
 // or says what; another name of the same server changes nothing.
 func TestAMovedSourceLetsItsLogGo(t *testing.T) {
 	o := quick()
-	o.ReleaseLimit = time.Second
+	o.ReleaseLimit = patience
 	w, old := newLog(t, o, "orders")
 	next, last := newLogged("orders"), newLogged("orders")
 	w.handlers.inspector.Connectors = hosts{"a": old, "alias": old, "b": next, "c": last}

@@ -2,7 +2,9 @@ package handlers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +23,7 @@ func TestLimitsEndAHangingSource(t *testing.T) {
 		idle    time.Duration
 		says    string
 	}{
-		"idle":     {command.SyncOptions{}, 100 * time.Millisecond, "the source sent nothing for 100ms, the idle limit; sync_options.idle_timeout raises it"},
+		"idle":     {command.SyncOptions{}, time.Second, "the source sent nothing for 1s, the idle limit; sync_options.idle_timeout raises it"},
 		"timeout":  {command.SyncOptions{Timeout: "900ms"}, time.Hour, "the sync took longer than sync_options.timeout, 900ms"},
 		"of table": {command.SyncOptions{TableLimit: "400ms"}, time.Hour, "the table took longer than sync_options.table_timeout, 400ms"},
 	} {
@@ -33,7 +35,7 @@ func TestLimitsEndAHangingSource(t *testing.T) {
 			w.connect()
 			w.source.put("orders", 50)
 			warm := command.SyncOptions{Mode: landing.Incremental, BatchSize: 10}
-			w.do(w.syncCommand(warm))
+			w.completes(warm)
 			w.source.put("orders", 100)
 			_, release := w.hold(3)
 			defer release()
@@ -49,12 +51,22 @@ func TestLimitsEndAHangingSource(t *testing.T) {
 	}
 }
 
-// cancelLimit is how soon a cancelled sync has ended, even if its source hangs.
-const cancelLimit = 5 * time.Second
+// completes syncs until a sync completes: on a busy machine a short limit may end one.
+func (w *world) completes(o command.SyncOptions) {
+	w.t.Helper()
+	for range 20 {
+		op := w.do(w.syncCommand(o))
+		if op.Status == projections.StatusCompleted {
+			return
+		}
+		w.t.Logf("it is tried again: %+v", op.Targets)
+	}
+	w.t.Fatal("no sync completes")
+}
 
 func TestCancelEndsAHangingReadSoon(t *testing.T) {
 	o := quick()
-	o.CommitBytes, o.IdleLimit = 100, time.Hour
+	o.CommitBytes, o.IdleLimit, o.Grace = 100, time.Hour, time.Hour // none of which is waited for
 	w := newWorld(t, o)
 	w.connect()
 	reached, release := w.hold(3)
@@ -62,15 +74,11 @@ func TestCancelEndsAHangingReadSoon(t *testing.T) {
 	c := w.syncCommand(command.SyncOptions{Mode: landing.Incremental, BatchSize: 10})
 	w.send(c)
 	<-reached
-	began := time.Now()
 	w.send(w.cancelCommand(c))
 	if op := w.ended(c); op.Status != projections.StatusCancelled {
 		t.Errorf("%+v", op.Targets)
 	}
 	w.idle()
-	if took := time.Since(began); took > cancelLimit {
-		t.Errorf("it took %v", took)
-	}
 	w.wantPrefix("orders", 0, 30)
 	release()
 	w.do(w.syncCommand(command.SyncOptions{Mode: landing.Incremental, BatchSize: 10}))
@@ -129,9 +137,9 @@ func TestSyncsTakeTurns(t *testing.T) {
 	if testing.Short() {
 		many = 60
 	}
-	step := make(chan struct{})
-	w.handlers.histories.State = gatedState{w.handlers.histories.State, step}
-	sync := func(workspace string, n int) *command.SyncSource {
+	gate := &gatedState{State: w.handlers.histories.State, step: make(chan struct{})}
+	w.handlers.histories.State = gate
+	begin := func(workspace string, n int) *command.SyncSource {
 		c := w.syncCommand(command.SyncOptions{})
 		a := w.address
 		a.Workspace, a.Source = workspace, fmt.Sprintf("src_%d", n) // not connected: rejected when its turn comes
@@ -141,28 +149,27 @@ func TestSyncsTakeTurns(t *testing.T) {
 	}
 	var all []*command.SyncSource
 	for n := range many {
-		all = append(all, sync("a", n))
+		all = append(all, begin("a", n))
 	}
-	b := sync("b", 0)
+	b := begin("b", 0)
 	ended := func(c *command.SyncSource) bool {
 		op, err := w.store.Operation("acme", c.WorkspaceID, c.Operation.ID)
 		return err == nil && op.Ended()
 	}
-	turns := 0
 	for deadline := time.Now().Add(patience); !ended(b); {
 		select {
-		case step <- struct{}{}:
-			turns++
+		case gate.step <- struct{}{}:
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("b still waits after %d turns", turns)
+			t.Fatalf("b still waits after the turns of %v", gate.passed())
 		}
 	}
-	if turns > 12 {
-		t.Errorf("b waited for %d turns", turns)
+	// The turns before its own: that it has ended may be known later.
+	if turns := slices.Index(gate.passed(), "b"); turns < 0 || turns > 12 {
+		t.Errorf("b waited for %d turns: %v", turns, gate.passed())
 	}
-	close(step)
+	close(gate.step)
 	for _, c := range all {
 		if op := w.ended(c); op.Targets[0].Reason != event.ReasonNotFound && op.Targets[0].Reason != event.ReasonSourceRemoved {
 			t.Fatalf("%+v", op.Targets)
@@ -173,12 +180,23 @@ func TestSyncsTakeTurns(t *testing.T) {
 // gatedState lets each sync look at its source when it is told to.
 type gatedState struct {
 	readmodel.State
-	step <-chan struct{}
+	step chan struct{}
+	mu   sync.Mutex
+	of   []string // the workspaces of those that were let look
 }
 
-func (g gatedState) Source(a event.Address) (readmodel.Source, error) {
+func (g *gatedState) Source(a event.Address) (readmodel.Source, error) {
 	if strings.HasPrefix(a.Source, "src_") && len(a.Source) < 10 {
 		<-g.step
+		g.mu.Lock()
+		g.of = append(g.of, a.Workspace)
+		g.mu.Unlock()
 	}
 	return g.State.Source(a)
+}
+
+func (g *gatedState) passed() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.of)
 }

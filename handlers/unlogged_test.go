@@ -128,7 +128,7 @@ func TestLagIsWatchedWhileTablesAreRead(t *testing.T) {
 		retain(2 << 30)
 		select {
 		case <-ctx.Done():
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("the read was not ended")
 		}
 	}

@@ -92,7 +92,7 @@ func TestSpareIsLeftToOthers(t *testing.T) {
 	p := pool(t, 256<<20)
 	spare := func() (pid int) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); pid == 0; pid = p.Spare() {
+		for deadline := time.Now().Add(time.Minute); pid == 0; pid = p.Spare() {
 			if time.Now().After(deadline) {
 				t.Fatal("no child waits")
 			}

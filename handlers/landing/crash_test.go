@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -313,7 +314,7 @@ func TestReadersSeeWholeGenerations(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read := make(chan error, 1)
-	reads := 0
+	var reads atomic.Int64
 	go func() {
 		defer close(read)
 		for ctx.Err() == nil {
@@ -327,11 +328,12 @@ func TestReadersSeeWholeGenerations(t *testing.T) {
 				read <- fmt.Errorf("half a generation: %d rows from %d", len(found), found[0])
 				return
 			}
-			reads++
+			reads.Add(1)
 		}
 	}()
-	deadline := time.Now().Add(2 * time.Second)
-	for g := int64(1); g <= 15 && time.Now().Before(deadline); g++ {
+	// A few generations, and as many as it takes to be read amid them.
+	few, last := time.Now().Add(2*time.Second), time.Now().Add(time.Minute)
+	for g := int64(1); g <= 15 && time.Now().Before(few) || reads.Load() == 0 && time.Now().Before(last); g++ {
 		w := begin(t, l, full(uint64(g+1), fmt.Sprintf("syn_%d", g)))
 		for part := int64(0); part < 4; part++ {
 			write(t, w, 1000*g+50*part, 1000*g+50*part+50)
@@ -343,7 +345,7 @@ func TestReadersSeeWholeGenerations(t *testing.T) {
 	if err := <-read; err != nil {
 		t.Fatal(err)
 	}
-	if reads == 0 {
+	if reads.Load() == 0 {
 		t.Error("nothing was read meanwhile: the test shows nothing")
 	}
 }

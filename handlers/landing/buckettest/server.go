@@ -154,7 +154,7 @@ func serve(dir, access, secret string, flags ...string) (server string, stop fun
 
 func reachable(address string) error {
 	var last error
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			return c.Close()

@@ -181,9 +181,17 @@ func TestTokensAreBounded(t *testing.T) {
 		t.Errorf("%s\n%s", first.Raw, second.Raw)
 	}
 	// One that expires is told of it.
-	short, soon := editor.made(object{"name": "short", "expires_at": time.Now().Add(1500 * time.Millisecond).UTC().Format(time.RFC3339Nano)})
-	if r := soon.get("/data/w1/list"); r.Code != 200 {
-		t.Errorf("before: %d", r.Code)
+	var short tokenDoc
+	var soon caller
+	for life := 1500 * time.Millisecond; ; life *= 4 { // a busy machine needs a longer one
+		short, soon = editor.made(object{"name": "short " + life.String(), "expires_at": time.Now().Add(life).UTC().Format(time.RFC3339Nano)})
+		r := soon.get("/data/w1/list")
+		if r.Code == 200 {
+			break
+		}
+		if time.Now().Before(short.ExpiresAt) || life > testLimit {
+			t.Fatalf("before: %d", r.Code)
+		}
 	}
 	time.Sleep(time.Until(short.ExpiresAt))
 	if r := soon.get("/data/w1/list"); r.Code != 401 || !strings.Contains(r.Message, "it has expired; make another one") {
@@ -253,7 +261,7 @@ func TestTokenReachesItsWorkspaces(t *testing.T) {
 // A revoked token ends on a second node, too, with a stream of events that is open
 // there, and at the door of the bus.
 func TestRevocationIsHeardEverywhere(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, func(d *Deps) { d.Options.Heartbeat = time.Hour }) // which ends no stream here
 	ada := h.ada()
 	view, err := projections.Open(projections.Options{Dir: "second", FS: vfs.NewMem()})
 	if err != nil {
@@ -283,7 +291,9 @@ func TestRevocationIsHeardEverywhere(t *testing.T) {
 	if err != nil || other.Stands(doc.ID) != nil {
 		t.Fatalf("another node, where somebody else signs users' tokens: %v", err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.server.URL+"/api/v1/data/w1/events", nil)
+	limited, end := context.WithTimeout(t.Context(), testLimit)
+	defer end()
+	request, err := http.NewRequestWithContext(limited, http.MethodGet, h.server.URL+"/api/v1/data/w1/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,15 +308,14 @@ func TestRevocationIsHeardEverywhere(t *testing.T) {
 	if r := ada.call(http.MethodDelete, "/data/w1/tokens/"+doc.ID, nil); r.Code != 200 {
 		t.Fatal(r.Raw)
 	}
-	began := time.Now()
 	last := ""
 	for lines.Scan() {
 		if lines.Text() != "" {
 			last = lines.Text()
 		}
 	}
-	if last != ": the token was revoked" || time.Since(began) > 5*time.Second {
-		t.Errorf("the stream ended after %v with %q", time.Since(began), last)
+	if last != ": the token was revoked" {
+		t.Errorf("the stream ended with %q, %v", last, lines.Err())
 	}
 	if id := <-revoked; id != doc.ID {
 		t.Errorf("%s was told of", id)

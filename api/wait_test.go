@@ -208,13 +208,13 @@ func TestTooManyAtOnce(t *testing.T) {
 func TestServerTimeouts(t *testing.T) {
 	h := newHouse(t)
 	server := httptest.NewUnstartedServer(h.handler)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 900*time.Millisecond, 900*time.Millisecond
 	server.Start()
 	t.Cleanup(server.Close)
 	c := h.ada()
 	elsewhere := *h
 	elsewhere.server, c.house = server, &elsewhere
-	if r := c.post("/data/w1/connect", object{"sources": []object{source("x", "slow")}}, "Prefer", "wait=1"); r.Code != http.StatusAccepted {
+	if r := c.post("/data/w1/connect", object{"sources": []object{source("x", "slow")}}, "Prefer", "wait=2"); r.Code != http.StatusAccepted {
 		t.Errorf("%d %s", r.Code, r.Raw)
 	}
 }

@@ -50,9 +50,13 @@ func TestSlowPagesAreHandedOn(t *testing.T) {
 
 // An API that lets wait is not silent: who reads it is told that the read goes on.
 func TestWaitingIsTold(t *testing.T) {
+	told := make(chan struct{})
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if number(r, "page", 1) == 2 {
-			time.Sleep(300 * time.Millisecond)
+			select {
+			case <-told:
+			case <-time.After(30 * time.Second):
+			}
 			fmt.Fprintf(w, `{"data":%s,"next":null}`, items(2, 4))
 			return
 		}
@@ -68,7 +72,9 @@ func TestWaitingIsTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		batches++
+		if batches++; batches == 2 { // the first is of the first page
+			close(told)
+		}
 		rows += batch.Record.NumRows()
 		batch.Record.Release()
 	}

@@ -51,7 +51,7 @@ func (e *MissingError) Error() string {
 const (
 	startAttempts = 3 // another process may take the free port in between
 	startLimit    = 60 * time.Second
-	stopLimit     = 10 * time.Second
+	stopLimit     = 60 * time.Second
 )
 
 // Address returns "host:port".

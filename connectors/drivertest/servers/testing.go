@@ -76,10 +76,10 @@ func start(t testing.TB, launch func(context.Context, string, ...string) (*Serve
 }
 
 // awaitLimit is how long Await waits.
-const awaitLimit = 20 * time.Second
+const awaitLimit = time.Minute
 
 // Await asks a database again and again until a query of one boolean answers true. It
-// fails the test if the query fails, or is not true within 20 s.
+// fails the test if the query fails, or is not true within awaitLimit.
 func Await(t testing.TB, db *sql.DB, query string) {
 	t.Helper()
 	for until := time.Now().Add(awaitLimit); ; time.Sleep(5 * time.Millisecond) {

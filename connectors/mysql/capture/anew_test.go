@@ -38,7 +38,7 @@ func TestLogBegunAnewBesideItsReader(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, time.Minute)
 			anew := sync.OnceFunc(func() {
 				execute(t, db, "DO SLEEP(1.1); RESET MASTER; "+strings.Repeat("INSERT INTO t SELECT MAX(id) + 1, 'missed' FROM t; ", c.after)+"FLUSH BINARY LOGS; INSERT INTO t VALUES (5000, 'new')")
 			})
@@ -84,7 +84,7 @@ func TestStandingOfALogBegunAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 			execute(t, db, "INSERT INTO t VALUES (800, 'old')")
-			for c, err := range log.Changes(within(t, 30*time.Second)) {
+			for c, err := range log.Changes(within(t, time.Minute)) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -406,7 +406,7 @@ func (m *mirror) reader() string { return "headwater_" + m.names[0] }
 // waitUntil waits until a condition holds.
 func waitUntil(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for until := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("never: %s", what)
 		}

@@ -42,7 +42,7 @@ func TestUnsentBodiesEnd(t *testing.T) {
 			}
 			defer conn.Close()
 			fmt.Fprint(conn, test.request)
-			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(testLimit)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.Copy(io.Discard, conn); err != nil {

@@ -39,7 +39,7 @@ func startAfternoon(t *testing.T, level slog.Level, perSource bool) *afternoon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), drainLimit+busy)
 		defer cancel()
 		if err := n.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
@@ -89,7 +89,7 @@ func (a *afternoon) told(want map[string]string) map[string]any {
 // until waits for a condition.
 func (a *afternoon) until(what string, holds func() bool) {
 	a.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(testLimit); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			a.t.Fatalf("there was never %s in\n%s", what, a.logs.Bytes())
 		}

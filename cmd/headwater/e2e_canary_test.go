@@ -131,7 +131,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 	post("/data/w/sync", object{})
 	post("/data/w/cleanup", object{"purge": true})
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit+busy)
 	defer cancel()
 	if err := n.Close(ctx); err != nil {
 		t.Fatal(err)

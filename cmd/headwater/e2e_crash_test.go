@@ -63,7 +63,7 @@ func startProcessOf(t *testing.T, program, dir, listen string, flags ...string) 
 	}()
 	select {
 	case <-serves:
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * testLimit):
 		p.kill()
 		t.Fatalf("the service did not start:\n%s", p.log.Bytes())
 	}
@@ -209,8 +209,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		if err != nil {
 			t.Errorf("SIGTERM: %v\n%s", err, p.log.Bytes())
 		}
-	case <-time.After(30 * time.Second):
-		t.Error("SIGTERM did not end the service within 30 s")
+	case <-time.After(drainLimit + busy):
+		t.Errorf("SIGTERM did not end the service within %s", drainLimit+busy)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 // what is there with what was answered.
 func checkPromises(t *testing.T, c *caller, promised map[string]*promise, operations []string, rows int64) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
+	deadline := time.Now().Add(2 * testLimit)
 	for _, id := range operations {
 		for {
 			a := c.get("/data/w/operations/" + id)

@@ -179,7 +179,7 @@ func (r *faultRun) send(node int, actor, method, path string, body []byte, heade
 	if err != nil {
 		return a, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit+busy)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.nodes[node].listen+"/api/v1"+path, bytes.NewReader(body))
 	if err != nil {

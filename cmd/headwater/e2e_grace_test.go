@@ -24,7 +24,7 @@ func TestGraceEndsInNothing(t *testing.T) {
 	cfg.Grace = time.Hour
 	stop := func(n *testNode) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), drainLimit+busy)
 		defer cancel()
 		if err := n.Close(ctx); err != nil {
 			t.Fatal(err)

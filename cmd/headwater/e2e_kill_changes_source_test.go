@@ -183,7 +183,7 @@ func (s *changingSource) left() string {
 		questions = []string{"SELECT count(*) FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"}
 	}
 	last := ""
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(testLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		last = ""
 		for _, question := range questions {
 			var n int

@@ -191,7 +191,7 @@ func (r *followedRun) told() uint64 {
 	r.t.Helper()
 	for _, of := range r.tracked {
 		confirmed := r.source.confirmed(of.id)
-		for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the read model is a moment behind
+		for deadline := time.Now().Add(testLimit); ; time.Sleep(10 * time.Millisecond) { // the read model is a moment behind
 			of.story.read(r.caller, of.id)
 			landed := of.story.position()
 			if confirmed <= landed || landed == 0 {

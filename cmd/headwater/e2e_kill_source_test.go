@@ -88,7 +88,7 @@ func (s *killSource) contents(table string) (c contents) {
 func (s *killSource) read(table string) int64 {
 	s.t.Helper()
 	last, same := int64(-1), 0
-	for deadline := time.Now().Add(20 * time.Second); same < 3; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(testLimit); same < 3; time.Sleep(50 * time.Millisecond) {
 		var busy, rows int64
 		err := s.db.QueryRowContext(s.t.Context(), `SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()),
 			coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = $1`, table).Scan(&busy, &rows)

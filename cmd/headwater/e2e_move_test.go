@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"headwater/cmd/headwater/terminal"
 )
@@ -59,7 +58,7 @@ func (m *movable) serve(use func(*caller)) {
 		m.t.Fatal(err)
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), drainLimit+busy)
 		defer cancel()
 		if err := n.Close(ctx); err != nil {
 			m.t.Errorf("close: %v", err)

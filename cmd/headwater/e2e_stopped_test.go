@@ -126,7 +126,7 @@ func (p *process) end(t *testing.T) {
 		if err != nil {
 			t.Errorf("SIGTERM: %v\n%s", err, p.log.Bytes())
 		}
-	case <-time.After(45 * time.Second):
+	case <-time.After(drainLimit + busy):
 		_ = p.cmd.Process.Kill()
 		t.Errorf("SIGTERM did not end the worker:\n%s", p.log.Bytes())
 	}

@@ -133,7 +133,7 @@ func TestFaultsOfAStore(t *testing.T) {
 // that is busy.
 const (
 	faultTimeout = 10 * time.Second
-	faultLimit   = faultTimeout + 15*time.Second
+	faultLimit   = faultTimeout + busy
 )
 
 func (r *storeRun) suffer(f storeFault, name string) (time.Duration, string) {

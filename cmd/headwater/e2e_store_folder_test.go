@@ -54,7 +54,7 @@ func TestFaultsOfAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if status, message := s.sync(object{"timeout": "2s"}); status != "failed" || !strings.Contains(message, "its folder did not answer") || time.Since(began) > 20*time.Second {
+	if status, message := s.sync(object{"timeout": "2s"}); status != "failed" || !strings.Contains(message, "its folder did not answer") || time.Since(began) > busy {
 		t.Errorf("a sync of a folder that stalls is %s after %v: %s", status, time.Since(began), message)
 	}
 	if a := r.call("GET", "/data/w/list", nil); a.Code != 200 {

@@ -81,10 +81,10 @@ func (r *storeRun) end() {
 	if r.node == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit+busy)
 	defer cancel()
 	began := time.Now()
-	if err := r.node.Close(ctx); err != nil || time.Since(began) > 30*time.Second {
+	if err := r.node.Close(ctx); err != nil {
 		r.t.Errorf("close: %v after %v", err, time.Since(began))
 	}
 	r.all.Write(r.node.logs.Bytes())
@@ -110,7 +110,7 @@ func (r *storeRun) ready() answer {
 	r.t.Helper()
 	began := time.Now()
 	a := (&caller{t: r.t, base: r.node.URL}).get("/readyz")
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > busy {
 		r.t.Errorf("/readyz took %v", took)
 	}
 	r.all.Write(a.Body)

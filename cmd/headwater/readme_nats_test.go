@@ -69,7 +69,7 @@ func TestReadmeSubscribes(t *testing.T) {
 	}()
 	sees := func(what string) {
 		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(testLimit)
 		for !strings.Contains(string(said.Bytes()), what) {
 			if time.Now().After(deadline) {
 				t.Fatalf("nats did not show %s:\n%s", what, said.Bytes())

@@ -78,7 +78,7 @@ func TestClosedTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := func() bool { return bytes.Contains(p.log.Bytes(), []byte("draining")) }
-	for deadline := time.Now().Add(30 * time.Second); !said() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testLimit); !said() && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if !said() {

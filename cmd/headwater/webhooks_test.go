@@ -55,7 +55,7 @@ func TestWebhooksCommands(t *testing.T) {
 		t.Errorf("test: %s", out)
 	}
 	call("connect", "--type", "file", "--config", "path=a.csv", "--name", "a")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(testLimit); ; time.Sleep(20 * time.Millisecond) {
 		if out := call("webhooks", "show", id); strings.Contains(out, "last taken") && strings.Contains(out, "0 events to deliver") {
 			break
 		} else if time.Now().After(deadline) {

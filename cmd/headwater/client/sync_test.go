@@ -141,7 +141,7 @@ func TestSyncBar(t *testing.T) {
 func TestInterruptLeavesTheSyncRunning(t *testing.T) {
 	for name, cancels := range map[string]bool{"goes on": false, "--cancel": true} {
 		t.Run(name, func(t *testing.T) {
-			ctx, interrupt := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
 			defer interrupt()
 			var cancelled atomic.Bool
 			api := clienttest.New(t, map[string]http.HandlerFunc{

@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -133,15 +134,20 @@ func TestNarrowTerminal(t *testing.T) {
 		}()
 		s := &screen{columns: int(c.columns), rows: int(c.rows)}
 		p := New(terminal.Streams{Err: slave, Terminal: true})
-		settle := func() {
-			for {
-				select {
-				case b := <-got:
-					s.write(strings.ReplaceAll(string(b), "\r\n", "\n\r"))
-				case <-time.After(50 * time.Millisecond):
-					return
-				}
+		settle := func() { // until what was written before the mark is shown
+			const mark = '\a'
+			if _, err := slave.Write([]byte{mark}); err != nil {
+				t.Fatal(err)
 			}
+			var all []byte
+			for !bytes.Contains(all, []byte{mark}) {
+				b, ok := <-got
+				if !ok {
+					t.Fatal("the terminal is closed")
+				}
+				all = append(all, b...)
+			}
+			s.write(strings.ReplaceAll(strings.TrimSuffix(string(all), string(mark)), "\r\n", "\n\r"))
 		}
 		for round := range 3 {
 			p.show(running(c.syncs, int64(1_000_042+round)))

@@ -7,7 +7,7 @@ GOLANGCI    = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test torture versions faults bench deps lint golangci contracts golden compose clean
+.PHONY: build test torture versions sts faults bench deps lint golangci contracts golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
@@ -54,6 +54,12 @@ POSTGRES_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-postgres
 versions: deps ## the log of changes with other versions of PostgreSQL, which npm brings: POSTGRES='16 18'
 	@.ci/postgres-versions $(POSTGRES_CACHE) $(POSTGRES)
 	HEADWATER_TEST_POSTGRES=$(POSTGRES_CACHE) go test -count=1 -timeout 1h ./connectors/postgres/capture
+
+SEAWEEDFS_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-seaweedfs
+
+sts: deps ## keys to single tables, of the STS of a SeaweedFS that is built for it
+	@.ci/seaweedfs $(SEAWEEDFS_CACHE)
+	HEADWATER_TEST_SEAWEEDFS=$$(ls $(SEAWEEDFS_CACHE)/*/weed | tail -1) HEADWATER_TEST_REQUIRE=1 go test -count=1 -run 'BucketsST|BucketsStore' ./cmd/headwater
 
 FAULTS ?= 36
 

@@ -2,9 +2,7 @@ package main
 
 import (
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -125,27 +123,6 @@ type loadedTable struct {
 	Warning  string `json:"-"` // the header
 }
 
-// load loads the table.
-func (g *generations) load() (loaded loadedTable) {
-	g.t.Helper()
-	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.n.URL+"/iceberg/v1/w/namespaces/g/tables/g", nil)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+g.c.token)
-	r.Header.Set("X-Iceberg-Access-Delegation", "vended-credentials")
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&loaded); err != nil {
-		g.t.Fatal(err)
-	}
-	loaded.Warning = res.Header.Get("Warning")
-	return loaded
-}
-
 // TestCatalogOfABucket reads a lake in a bucket with the reader's own keys: the
 // catalog says where it is, that it has no keys to give, and why its store, whose
 // STS is asked, gives none.
@@ -156,7 +133,7 @@ func TestCatalogOfABucket(t *testing.T) {
 	cfg.LakeSTSEndpoint = server
 	g := startGenerations(t, cfg)
 	const reason = "the store has no AssumeRole where its STS should be (405)"
-	loaded := g.load()
+	loaded := g.n.loadedBy(t, g.c.token, "g", "g")
 	want := map[string]string{"headwater.credentials": "none", "s3.endpoint": server, "s3.region": "us-east-1", "client.region": "us-east-1", "s3.path-style-access": "true", "headwater.credentials-reason": reason}
 	if !strings.Contains(loaded.Warning, reason) || !reflect.DeepEqual(loaded.Config, want) || loaded.Keys != nil || !strings.HasPrefix(loaded.Location, "s3://lake/tables/acme/w/") {
 		t.Errorf("%+v", loaded)

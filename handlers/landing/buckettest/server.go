@@ -59,17 +59,33 @@ func Start(t *testing.T, bucket string) string {
 func StartVersioned(t *testing.T, bucket string) string {
 	t.Helper()
 	address := start(t, bucket, "--versioning-dir", t.TempDir())
-	client := s3.New(s3.Options{
-		Region: "us-east-1", BaseEndpoint: &address, UsePathStyle: true,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}, nil
-		}),
-	})
+	client := clientOf(address)
 	enabled := &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}
 	if _, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: enabled}); err != nil {
 		t.Fatal(err)
 	}
 	return address
+}
+
+// clientOf returns a client with the server's keys.
+func clientOf(address string) *s3.Client {
+	return s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: &address, UsePathStyle: true,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: AccessKey, SecretAccessKey: SecretKey}, nil
+		}),
+	})
+}
+
+// makeBucket makes a bucket once the server takes it.
+func makeBucket(ctx context.Context, address, bucket string) error {
+	var last error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if _, last = clientOf(address).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); last == nil {
+			return nil
+		}
+	}
+	return last
 }
 
 func start(t *testing.T, bucket string, options ...string) string {

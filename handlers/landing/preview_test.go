@@ -6,6 +6,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,25 +130,45 @@ func TestPreviewIsBounded(t *testing.T) {
 	}
 }
 
-// silentDisk gives no Parquet file but the first until its context is done.
+// silentDisk gives no Parquet file but the first: the reader's time is over then.
 type silentDisk struct {
 	storage.Disk
-	ctx  context.Context
+	over func()
 	open int
 }
 
 func (d *silentDisk) Open(name string) (iceio.File, error) {
 	if path.Ext(name) == ".parquet" {
 		if d.open++; d.open > 1 {
-			<-d.ctx.Done()
-			return nil, d.ctx.Err()
+			d.over()
+			return nil, context.DeadlineExceeded
 		}
 	}
 	return d.Disk.Open(name)
 }
 
+// limited is a context whose deadline passes when over is called.
+type limited struct {
+	context.Context
+	done chan struct{}
+	once sync.Once
+}
+
+func (l *limited) over() { l.once.Do(func() { close(l.done) }) }
+
+func (l *limited) Done() <-chan struct{} { return l.done }
+
+func (l *limited) Err() error {
+	select {
+	case <-l.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // A lake that falls silent ends a preview with what it gave, and an error where
-// that is nothing.
+// that is nothing, whoever sees first that the time is over.
 func TestPreviewEndsInTime(t *testing.T) {
 	l := openLake(t, kvtest.New())
 	for fence, sync := range []string{"syn_1", "syn_2"} {
@@ -155,16 +176,22 @@ func TestPreviewEndsInTime(t *testing.T) {
 		write(t, w, int64(fence)*3, int64(fence)*3+3)
 		commit(t, w, behind(int64(fence)*3+2), true)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	storageFirst, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	d := &silentDisk{ctx: ctx}
-	l.files, l.catalog.Files = d, d
-	s, err := l.Show(ctx, home, "public", "orders", 10, Moment{})
-	if err != nil || len(s.Rows) != 3 || !s.Truncated || s.Ended != reading.EndedTime || s.Total != 6 {
-		t.Errorf("%+v, %v", s, err)
-	}
-	if _, err := l.Show(ctx, home, "public", "orders", 10, Moment{}); !errors.Is(err, ErrStorage) {
-		t.Errorf("nothing: %v", err)
+	both := &limited{Context: t.Context(), done: make(chan struct{})}
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		over func()
+	}{"the storage's time": {storageFirst, func() {}}, "all time": {both, both.over}} {
+		d := &silentDisk{over: c.over}
+		l.files, l.catalog.Files = d, d
+		s, err := l.Show(c.ctx, home, "public", "orders", 10, Moment{})
+		if err != nil || len(s.Rows) != 3 || !s.Truncated || s.Ended != reading.EndedTime || s.Total != 6 {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+		if _, err := l.Show(c.ctx, home, "public", "orders", 10, Moment{}); !errors.Is(err, ErrStorage) {
+			t.Errorf("%s, nothing: %v", name, err)
+		}
 	}
 }
 

@@ -107,7 +107,9 @@ func (l *Reader) Show(ctx context.Context, a event.Address, namespace, name stri
 		return shown, nil
 	}
 	err = p.read(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && len(shown.Rows) > 0 {
+	// What waits for the storage may know of the end before ctx itself does.
+	late := errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded)
+	if err != nil && late && len(shown.Rows) > 0 {
 		shown.Truncated, shown.Ended, err = true, EndedTime, nil
 	}
 	return shown, storage.Wrap("read "+name, err)

@@ -73,7 +73,7 @@ func runConnector(ctx context.Context, args []string, in io.Reader, out io.Write
 	debug.SetGCPercent(50) // batches are short-lived: half the memory for little time
 	// The ballast is never touched and costs no memory, but raises the garbage
 	// collector's target by half its size. A small limit has no space for it.
-	ballast := make([]byte, max(0, memory-256<<20)/32)
+	ballast := make([]byte, max(0, memory-256<<20)/64)
 	defer runtime.KeepAlive(ballast)
 	return extract.Serve(ctx, in, out, func(raw json.RawMessage, log *slog.Logger) (extract.Opener, error) {
 		var setup connectorSetup

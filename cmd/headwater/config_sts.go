@@ -11,7 +11,10 @@ import (
 )
 
 // roleARN is how roles of Amazon and of stores like it are named.
-var roleARN = regexp.MustCompile(`^arn:[a-z0-9-]+:iam::([^:/]*:)?role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
+var roleARN = regexp.MustCompile(`^arn:[a-z0-9-]+:iam::([^:/]*:)?role/[A-Za-z0-9+=,.@_/-]+$`)
+
+// maxARN is the length of the longest name of a role.
+const maxARN = 2048
 
 // vends reports whether the lake's store is asked for keys to single tables.
 func (c *Config) vends() bool { return c.LakeSTSEndpoint != "" || c.LakeSTSRole != "" }
@@ -35,7 +38,7 @@ func (c *Config) checkSTS(wrong func(flag, format string, args ...any)) {
 		wrong(set, "needs a lake that is a bucket (--lake s3://...); a lake that is a folder gives out keys of its own")
 		return
 	}
-	if c.LakeSTSRole != "" && !roleARN.MatchString(c.LakeSTSRole) {
+	if c.LakeSTSRole != "" && (len(c.LakeSTSRole) > maxARN || !roleARN.MatchString(c.LakeSTSRole)) {
 		wrong("lake-sts-role", "must be the ARN of a role, such as arn:aws:iam::123456789012:role/lake-reader, not %q", c.LakeSTSRole)
 	}
 	if c.LakeSTSEndpoint == "" {

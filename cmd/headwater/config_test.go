@@ -91,6 +91,7 @@ func TestSTSSettings(t *testing.T) {
 		{foreign, "", role, 0, "--lake-sts-role: needs --lake-sts-endpoint"},
 		{amazon, "https://sts.eu-west-1.amazonaws.com", "", 0, "--lake-sts-role: must be set"},
 		{amazon, "", "lake-reader", 0, "--lake-sts-role: must be the ARN of a role, such as arn:aws:iam::"},
+		{amazon, "", role + strings.Repeat("r", maxARN), 0, "--lake-sts-role: must be the ARN"},
 		{amazon, "", "arn:aws:iam::123456789012:user/ada", 0, "--lake-sts-role: must be the ARN"},
 		{foreign, "http://sts.example.com", "", 0, "--lake-sts-endpoint: must be https"},
 		{foreign, "http://8.8.8.8", "", 0, "--lake-sts-endpoint: must be https"},

@@ -80,7 +80,7 @@ func (i *Issuer) issue(ctx context.Context, t Table, session string, life time.D
 	if err != nil {
 		return Keys{}, err
 	}
-	asked, done := context.WithTimeout(ctx, askLimit)
+	asked, done := context.WithTimeout(ctx, i.limit)
 	defer done()
 	out, err := i.client.AssumeRole(asked, &sts.AssumeRoleInput{
 		RoleArn: aws.String(i.settings.Role), RoleSessionName: &session, Policy: &document, DurationSeconds: aws.Int32(int32(life / time.Second)),
@@ -116,7 +116,7 @@ func (i *Issuer) prove(ctx context.Context, t Table, k Keys) error {
 	with := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: k.Access, SecretAccessKey: k.Secret, SessionToken: k.Session}, nil
 	})
-	ctx, done := context.WithTimeout(ctx, askLimit)
+	ctx, done := context.WithTimeout(ctx, i.limit)
 	defer done()
 	var asks errgroup.Group
 	try := func(ask func() (bool, error), want bool, otherwise *Refusal) {

@@ -120,7 +120,13 @@ func (s *simulated) assume(w http.ResponseWriter, r *http.Request) {
 	}
 	f := r.Form
 	s.asked = append(s.asked, f.Get("RoleSessionName"))
-	time.Sleep(s.slow)
+	if s.slow > 0 {
+		select {
+		case <-time.After(s.slow):
+		case <-r.Context().Done():
+			return
+		}
+	}
 	if s.refuse != nil {
 		s.refuse(w)
 		return

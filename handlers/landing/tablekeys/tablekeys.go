@@ -83,6 +83,7 @@ type Issuer struct {
 	client   *sts.Client
 	log      *slog.Logger
 	now      func() time.Time
+	limit    time.Duration // askLimit
 
 	asking singleflight.Group
 	places chan struct{}
@@ -99,7 +100,7 @@ type Issuer struct {
 // narrow. New asks nobody.
 func New(b *bucket.Bucket, root, outside string, s Settings, log *slog.Logger) *Issuer {
 	return &Issuer{
-		settings: s, bucket: b, root: root, outside: outside, client: stsOf(b.Config(), s.Endpoint), log: log, now: time.Now,
+		settings: s, bucket: b, root: root, outside: outside, client: stsOf(b.Config(), s.Endpoint), log: log, now: time.Now, limit: askLimit,
 		places: make(chan struct{}, askAtOnce), kept: newKept(maxKept), told: map[string]bool{},
 	}
 }

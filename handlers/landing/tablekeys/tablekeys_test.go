@@ -124,6 +124,7 @@ func TestRefusals(t *testing.T) {
 		"a gateway":          {func(s *simulated) { s.refuse = page(502) }, "failed (502)", false},
 		"throttling":         {func(s *simulated) { s.refuse = refusing(400, "Throttling") }, "asked too often (400 Throttling)", false},
 		"no answer":          {func(s *simulated) { s.refuse = hang }, "cannot be asked: no connection to it", false},
+		"silence":            {func(s *simulated) { s.slow = time.Second }, "cannot be asked: no answer in time", false},
 		"a policy too large": {func(s *simulated) { s.refuse = refusing(400, "PackedPolicyTooLarge") }, "too long a name for a session policy of the store's STS (400 PackedPolicyTooLarge)", false},
 		"policy ignored":     {func(s *simulated) { s.ignores = true }, "ignores the session policy: its keys open more than the table", false},
 		"its own keys":       {func(s *simulated) { s.own = true }, "gave the service's own keys", false},
@@ -134,6 +135,9 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
 			d.store.set(func() { c.spoil(d.store) })
+			if d.store.slow > 0 {
+				d.limit = d.store.slow / 10
+			}
 			for range 3 {
 				k, err := d.get(orders, "ada", time.Time{})
 				var r *Refusal
@@ -159,8 +163,9 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 			d.store.set(func() {
-				d.store.refuse, d.store.ignores, d.store.own, d.store.shut, d.store.life = nil, false, false, false, 0
+				d.store.refuse, d.store.ignores, d.store.own, d.store.shut, d.store.life, d.store.slow = nil, false, false, false, 0, 0
 			})
+			d.limit = askLimit
 			d.at = d.at.Add(pause)
 			if _, err := d.get(orders, "ada", time.Time{}); err != nil {
 				t.Errorf("once it is well: %v", err)

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"headwater/bus/event"
@@ -80,25 +82,58 @@ func TestARefusedTableIsReadWholeByTheNextWorker(t *testing.T) {
 }
 
 // A table that is altered each time it is looked at is discovered again a few times, and
-// not set aside at the second.
+// not set aside at the second. One that never stays as it was is set aside then, and the
+// others go on. Once something of it has landed, it is counted anew.
 func TestATableThatIsAlteredSeveralTimesIsFollowed(t *testing.T) {
-	w, l := newLog(t, quick(), "orders", "carts")
-	l.do("orders", driver.OpInsert, 1, "one")
-	w.do(w.syncCommand(capturing()))
-	l.do("orders", driver.OpInsert, 2, "two")
 	const mostSought = 4 // as a sync has it
-	captures := 0
-	l.onCapture = func(driver.Capture) error {
-		captures++
-		delete(l.refuse, "orders")
-		if captures <= mostSought {
-			l.refuse["orders"] = driver.E(driver.ErrNotFound, nil, "orders has no column c1 any more")
-		}
-		return nil
-	}
-	w.do(w.syncCommand(capturing()))
-	w.wantEqual(l)
-	if done := last[*event.SyncCompleted](w); done.Status != "completed" || captures != mostSought+1 {
-		t.Errorf("%s after %d captures: %v", done.Status, captures, done.Tables)
+	for _, c := range []struct {
+		name     string
+		refused  func(capture int) bool
+		captures int
+		status   string
+	}{
+		{"as often as it is looked for", func(n int) bool { return n <= mostSought }, mostSought + 1, "completed"},
+		{"once more", func(n int) bool { return n <= mostSought+1 }, mostSought + 1, "partial"},
+		{"as often again", func(n int) bool { return n != mostSought+1 && n <= 2*mostSought+1 }, 2*mostSought + 2, "completed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, l := newLog(t, quick(), "orders", "carts")
+			l.do("orders", driver.OpInsert, 1, "one")
+			w.do(w.syncCommand(capturing()))
+			l.do("carts", driver.OpInsert, 2, "two")
+			for id := range int64(4) { // more than come at once
+				l.do("orders", driver.OpInsert, 2+id, "more")
+			}
+			captures := 0
+			l.onCapture = func(driver.Capture) error {
+				captures++
+				delete(l.refuse, "orders")
+				if c.refused(captures) {
+					l.refuse["orders"] = driver.E(driver.ErrNotFound, nil, "orders has no column c1 any more")
+				}
+				return nil
+			}
+			l.onFlush = func(n int) error {
+				if captures == mostSought+1 && n == 1 && c.captures > captures {
+					return driver.E(driver.ErrRetyped, nil, "table orders has other columns") // which is how it was altered once more
+				}
+				return nil
+			}
+			w.do(w.syncCommand(capturing()))
+			done := last[*event.SyncCompleted](w)
+			if done.Status != c.status || captures != c.captures {
+				t.Errorf("%s after %d captures: %v", done.Status, captures, done.Tables)
+			}
+			for _, table := range done.Tables {
+				if aside := c.status == "partial" && table.Name == "orders"; table.SetAside != aside || aside && !strings.Contains(table.Message, "no column c1") {
+					t.Errorf("%s: set aside %v: %s", table.Name, table.SetAside, table.Message)
+				}
+			}
+			if !maps.Equal(w.holds("carts"), l.all()["carts"]) {
+				t.Errorf("carts holds %v", w.holds("carts"))
+			}
+			w.do(w.syncCommand(capturing())) // what was set aside is read whole
+			w.wantEqual(l)
+		})
 	}
 }

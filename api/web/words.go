@@ -1,13 +1,17 @@
 package web
 
-import "fmt"
+import (
+	"fmt"
 
-// Count returns a number of things for people, such as "1 table" or "2 tables".
+	"github.com/dustin/go-humanize"
+)
+
+// Count returns a number of things for people, such as "1 table" or "1,234 tables".
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return humanize.Comma(int64(n)) + " " + what + "s"
 }
 
 // Of returns "2 of 3 sources", or "3 sources" if done equals all.

@@ -75,7 +75,7 @@ func TestImportArrows(t *testing.T) {
 		{"headwater/bus/readers", []string{"headwater/bus/event", "headwater/bus/fairqueue", "headwater/bus/wire", "github.com/ThreeDotsLabs/watermill/message", "github.com/nats-io/nats-server/v2/server/gsl", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream"}, "readers write nothing: no command, no key, no disk"},
 		{"headwater/bus/fairqueue", nil, "who is next is decided without knowing whose it is"},
 		{"headwater/bus/kv", nil, "kv is a contract and three errors: who keeps keys needs no broker, and who offers them no vault"},
-		{"headwater/api/web", []string{"headwater/api/contract", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}, "web is how answers look: it knows no call, no command and no read model"},
+		{"headwater/api/web", []string{"headwater/api/contract", "github.com/dustin/go-humanize", "github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}, "web is how answers look: it knows no call, no command and no read model"},
 		{"headwater/api/quota", nil, "quota counts what is under way by name: it knows no request"},
 		{"headwater/api/databaseform", []string{"headwater/api/contract", "headwater/api/web"}, "databaseform translates one form into settings: it knows no connector, no caller and no sync option"},
 		{"headwater/api/idempotency", []string{"headwater/api/web", "headwater/bus/event", "headwater/bus/kv"}, "idempotency keeps answers to requests, whatever they ask for"},

@@ -122,7 +122,7 @@ func TestSourcesWithoutALog(t *testing.T) {
 	if kept.Code != 422 || !strings.Contains(kept.Raw, `"field":"sources[0].sync.mode"`) {
 		t.Errorf("cdc kept without a log: %d %s", kept.Code, kept.Raw)
 	}
-	if r := cdc("my", object{"mode": "cdc"}); r.Code != 422 || !strings.Contains(r.Raw, "a source of mysql has no log of changes that can be read; postgresql have one") || !strings.Contains(r.Raw, `"field":"sync_options.mode"`) {
+	if r := cdc("my", object{"mode": "cdc"}); r.Code != 422 || !strings.Contains(r.Raw, "a source of mysql has no log of changes that can be read; postgresql has one. Without a mode each sync reads it whole") || !strings.Contains(r.Raw, `"field":"sync_options.mode"`) {
 		t.Errorf("a sync without a log: %d %s", r.Code, r.Raw)
 	}
 	if r := cdc("pg", object{"mode": "cdc", "lookback": "1h"}); r.Code != 422 || !strings.Contains(r.Raw, "sync_options.lookback") {

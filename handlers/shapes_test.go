@@ -78,7 +78,7 @@ func TestNoRowsTakeNoPlace(t *testing.T) {
 			w.do(w.syncCommand(c.options))
 			w.wantLanded("orders", 0, c.want)
 			if c.want == 0 {
-				note := "the table has no row now: the 100 rows that had landed were removed"
+				note := "the table has no row now: what had landed was removed, 100 rows"
 				if r := last[*event.SyncCompleted](w).Tables[0]; !slices.Contains(r.Notes, note) {
 					t.Errorf("notes %q", r.Notes)
 				}

@@ -121,7 +121,7 @@ func TestMovedDataDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.refused("--lake", former, "headwater relocate")
-	if out := m.relocate(); !strings.Contains(out, "1 tables now lie in file://"+m.cfg.DataDir) {
+	if out := m.relocate(); !strings.Contains(out, "1 table now in file://"+m.cfg.DataDir) {
 		t.Errorf("relocate said %q", out)
 	}
 	m.write("id,name\n1,Ada\n2,Grace\n3,Edsger\n")

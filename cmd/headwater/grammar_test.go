@@ -31,6 +31,24 @@ func shape(n *kong.Node) string {
 	return b.String()
 }
 
+// TestOnePhraseForARepeat holds the help texts to one phrase for a flag that may be
+// given more than once.
+func TestOnePhraseForARepeat(t *testing.T) {
+	whole, err := parserOf(new(cli), io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := shape(whole.Model.Node)
+	if n := strings.Count(all, "may repeat"); n < 10 {
+		t.Errorf("%d flags may repeat", n)
+	}
+	for _, other := range []string{"several times", "repeatable", "more than once", "repeatedly"} {
+		if at := strings.Index(all, other); at >= 0 {
+			t.Errorf("a help text has %q: %s", other, all[max(0, at-100):at+len(other)])
+		}
+	}
+}
+
 // TestOneCommandIsThatOfTheWhole holds that a client command which is parsed alone
 // takes what it takes as part of the whole, and that the whole has the last word.
 func TestOneCommandIsThatOfTheWhole(t *testing.T) {

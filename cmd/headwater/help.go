@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -87,6 +88,11 @@ func buildOf(info *debug.BuildInfo) build {
 	return b
 }
 
+// joined returns those of the texts that are not empty.
+func joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), " ")
+}
+
 func (b build) print(w io.Writer) error {
 	commit := b.Commit
 	switch {
@@ -95,6 +101,6 @@ func (b build) print(w io.Writer) error {
 	case b.Modified:
 		commit += " with changes"
 	}
-	_, err := fmt.Fprintf(w, "headwater %s\ncommit    %s %s\ngo        %s %s\n", b.Version, commit, b.Time, b.Go, b.Platform)
+	_, err := fmt.Fprintf(w, "headwater %s\ncommit    %s\ngo        %s\n", b.Version, joined(commit, b.Time), joined(b.Go, b.Platform))
 	return err
 }

@@ -47,6 +47,11 @@ func TestVersionCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	clienttest.Same(t, "version", said.String(), "headwater v1.2.3\ncommit    0123456789abcdef with changes 2026-01-01T00:00:00Z\ngo        go1 linux/amd64\n")
+	said.Reset()
+	if err := buildOf(&debug.BuildInfo{GoVersion: "go1"}).print(&said); err != nil {
+		t.Fatal(err)
+	}
+	clienttest.Same(t, "version without a commit", said.String(), "headwater devel\ncommit    unknown\ngo        go1\n")
 }
 
 // completed asks as the scripts do.

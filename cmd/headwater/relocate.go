@@ -46,7 +46,7 @@ func (c *RelocateCmd) Run(ctx context.Context, s terminal.Streams) (err error) {
 		return err
 	}
 	done, err := lake.Relocate(ctx, home, c.From)
-	s.Note("%d tables now lie in %s, %d lay there before, %d files were copied", done.Tables, lake.Location(), done.Already, done.Copied)
+	s.Note("%s now in %s, %d of them there before; copied %s", terminal.Several(done.Tables, "table"), lake.Location(), done.Already, terminal.Several(done.Copied, "file"))
 	if done.Tables > 0 {
 		s.Note("'headwater where' shows them there at once; location in list and schema is as of each table's last sync")
 	}

@@ -222,8 +222,8 @@ func (p *pager) over(proof string) error {
 		return nil
 	}
 	if covered := p.covered(); p.least > covered {
-		return driver.E(driver.ErrBadData, nil, "%s says that it has %d records, but gave %d and then no other page (%s); set connection_config.pagination, with \"ignore\": [%q] in it if that number means something else, or {\"type\": \"none\"} if these are all",
-			where(p.e.url), p.least, p.seen, proof, p.totalName())
+		return driver.E(driver.ErrBadData, nil, "%s says that it has %s, but gave %d and then no other page (%s); set connection_config.pagination, with \"ignore\": [%q] in it if that number means something else, or {\"type\": \"none\"} if these are all",
+			where(p.e.url), driver.Count(p.least, "record"), p.seen, proof, p.totalName())
 	}
 	return nil
 }
@@ -261,7 +261,7 @@ func (p *pager) unproven(g signs, pg page, tried []string) error {
 	p.done = true
 	why := p.untold(g, pg)
 	if why == "" && p.full(g, pg) {
-		why = fmt.Sprintf("gave %d records, which may be one page of many, and nothing says that they are all", pg.records)
+		why = fmt.Sprintf("gave %s, which may be one page of many, and nothing says that this is all", driver.Count(pg.records, "record"))
 	}
 	if why == "" {
 		return nil
@@ -279,13 +279,13 @@ func (p *pager) untold(g signs, pg page) string {
 	case g.said() != "":
 		return fmt.Sprintf("says by %s that there are more", g.said())
 	case p.total > p.seen && p.total >= 0:
-		return fmt.Sprintf("says that it has %d records and gave %d", p.total, p.seen)
+		return fmt.Sprintf("says that it has %s and gave %d", driver.Count(p.total, "record"), p.seen)
 	case g.pages.known && g.pages.n > 1:
-		return fmt.Sprintf("says by %s that it has %d pages", g.pages.name, g.pages.n)
+		return fmt.Sprintf("says by %s that it has %s", g.pages.name, driver.Count(g.pages.n, "page"))
 	case len(g.odd) > 0:
 		return fmt.Sprintf("has the field %s, which may lead to more", g.odd[0])
 	case len(g.counting(pg)) > 0:
-		return fmt.Sprintf("has %s, which may count more than the %d records that it gave", g.counting(pg), pg.records)
+		return fmt.Sprintf("has %s, which may count more than the %s that it gave", g.counting(pg), driver.Count(pg.records, "record"))
 	}
 	return ""
 }

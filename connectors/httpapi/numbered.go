@@ -96,7 +96,7 @@ func (p *pager) repeated(a *answer, pg page) (end bool, err error) {
 // a note says what may be missing.
 func (p *pager) moved(g signs, pg *page) {
 	if before := p.begun.signs.total; before.known && g.total.known && g.total.n < before.n && !g.atLeast {
-		pg.note = fmt.Sprintf("%s told of %d records on its first page and of %d on a later one: some were removed while it was read, and as many others may be missing. A sync at a quieter time has them.", p.e.Name, before.n, g.total.n)
+		pg.note = fmt.Sprintf("%s told of %s on its first page and of %d on a later one: some were removed while it was read, and as many others may be missing. A sync at a quieter time has them.", p.e.Name, driver.Count(before.n, "record"), g.total.n)
 	}
 	if !p.begun.distinct || pg.single || pg.records == 0 || p.last.body == nil {
 		return

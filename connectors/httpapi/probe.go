@@ -249,7 +249,7 @@ func (p *pager) attempt(ctx context.Context, w way) (e *early, pg page, verdict 
 		return e, pg, ignored, nil
 	}
 	if n := p.begun.repeats(pg); w.mode == "offset" && n > 1 && p.s.settings.PageSize == 0 && !p.begun.signs.size.known {
-		return nil, pg, ignored, driver.E(driver.ErrInvalidConfig, nil, "%s gave %d records of its first page again behind %s: set connection_config.page_size to how many records it counts to a page", where(p.e.url), n, w.param)
+		return nil, pg, ignored, driver.E(driver.ErrInvalidConfig, nil, "%s gave %s of its first page again behind %s: set connection_config.page_size to how many records it counts to a page", where(p.e.url), driver.Count(n, "record"), w.param)
 	}
 	return e, pg, accepted, nil
 }

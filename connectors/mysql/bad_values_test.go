@@ -37,8 +37,8 @@ func TestOddDays(t *testing.T) {
 		"as text": {func(s *session.Settings) {
 			s.ColumnTypes = map[string]string{"days.d": "string", "at": "string", "t": "string"}
 			s.OnBadValue = "null"
-		}, "days", []string{"1|2024-02-29|" + null + "|x", "7|0000-00-00|2024-02-00 00:00:00|" + null, "9|2024-00-10|2024-02-29 01:02:03|" + null}, []string{"1 values of headwater.days.t", "id = 7"}},
-		"as NULL":    {func(s *session.Settings) { s.OnBadValue = "null" }, "days", []string{"1|2024-02-29|" + null + "|x", "7|" + null + "|" + null + "|" + null, "9|" + null + "|2024-02-29T01:02:03.000000|" + null}, []string{"2 values of headwater.days.d", "the first is in row 2 (id = 7)", "1 values of headwater.days.at"}},
+		}, "days", []string{"1|2024-02-29|" + null + "|x", "7|0000-00-00|2024-02-00 00:00:00|" + null, "9|2024-00-10|2024-02-29 01:02:03|" + null}, []string{"1 value of headwater.days.t", "id = 7"}},
+		"as NULL":    {func(s *session.Settings) { s.OnBadValue = "null" }, "days", []string{"1|2024-02-29|" + null + "|x", "7|" + null + "|" + null + "|" + null, "9|" + null + "|2024-02-29T01:02:03.000000|" + null}, []string{"2 values of headwater.days.d", "the first is in row 2 (id = 7)", "1 value of headwater.days.at"}},
 		"but no key": {func(s *session.Settings) { s.OnBadValue = "null" }, "keyed", nil, []string{"column d, row 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,13 +43,13 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, sessi
 		return nil
 	})
 	if err == nil && total > 0 && readable == 0 {
-		err = driver.E(driver.ErrPermission, nil, "this account may read none of the %d tables: GRANT SELECT ON the database to it", total)
+		err = driver.E(driver.ErrPermission, nil, "this account may read none of %s: GRANT SELECT ON the database to it", driver.Count(total, "table"))
 	}
 	others := ""
 	if err == nil && readable < total {
 		others, err = s.withheld(ctx, c, total-readable)
 	}
-	if steps.Done("permissions", began, err, "%d of %d tables can be read%s", readable, total, others) != nil {
+	if steps.Done("permissions", began, err, "%d of %s can be read%s", readable, driver.Count(total, "table"), others) != nil {
 		return steps.List(), err
 	}
 

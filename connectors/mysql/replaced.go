@@ -51,7 +51,7 @@ func (w *witness) judge(was *position, again []sample, column string) verdict {
 		if changed > 0 || intact == 0 || gone > intact {
 			return verdict{replaced: true}
 		}
-		return verdict{note: fmt.Sprintf("%s; %d rows at its ends are as they were, so it was gone on from: if it is another table, sync it with reset", reason, intact)}
+		return verdict{note: fmt.Sprintf("%s; at its ends %s stayed unchanged, so it was gone on from: if it is another table, sync it with reset", reason, driver.Count(intact, "row"))}
 	case total == 0 || 2*intact >= total:
 		return verdict{}
 	case changed == 0 && w.next != "" && !w.lower(was): // old rows were deleted, and AUTO_INCREMENT went on

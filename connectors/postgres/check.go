@@ -44,11 +44,11 @@ func (s *source) CheckSteps(ctx context.Context) ([]driver.Step, error) {
 	switch {
 	case err != nil:
 	case seen.total > 0 && seen.readable == 0:
-		err = driver.E(driver.ErrPermission, nil, "this account may read none of the %d tables: GRANT USAGE ON the schema and SELECT ON its tables", seen.total)
+		err = driver.E(driver.ErrPermission, nil, "this account may read none of %s: GRANT USAGE ON the schema and SELECT ON its tables", driver.Count(seen.total, "table"))
 	case len(seen.missing) > 0:
 		err = driver.E(driver.ErrNotFound, nil, "connection_config.schemas: there is no schema %s in the database", catalog.Some(seen.missing))
 	}
-	if steps.Done("permissions", began, err, "%d of %d tables can be read", seen.readable, seen.total) != nil {
+	if steps.Done("permissions", began, err, "%d of %s can be read", seen.readable, driver.Count(seen.total, "table")) != nil {
 		return steps.List(), err
 	}
 

@@ -155,7 +155,7 @@ func (p *plan) compare(ctx context.Context, c *session.Session, old moment.Posit
 		return nil
 	})
 	if truncated == "" {
-		r.notes = append(r.notes, fmt.Sprintf("%d partitions of %s were dropped since the last sync: their rows stay in the lake; sync_options.reset starts the table over.", dropped, p.table))
+		r.notes = append(r.notes, fmt.Sprintf("%s of %s disappeared since the last sync: the rows that landed from there stay in the lake; sync_options.reset starts the table over.", driver.Count(dropped, "partition"), p.table))
 	}
 	return truncated, err
 }

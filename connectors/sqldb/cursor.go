@@ -54,5 +54,9 @@ func plainNumber(text string) bool {
 // NulledNote says, for people, how many values landed as NULL because the column's
 // type cannot hold them. first names the place of the first one.
 func NulledNote(times int64, t driver.Table, column, first string) string {
-	return fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", times, t, column, first)
+	which := "the first"
+	if times == 1 {
+		which = "it"
+	}
+	return fmt.Sprintf("%s of %s.%s that its type cannot hold landed as NULL; %s is in %s.", driver.Count(times, "value"), t, column, which, first)
 }

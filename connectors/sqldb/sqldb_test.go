@@ -153,3 +153,13 @@ func TestClassify(t *testing.T) {
 		t.Errorf("no error: %v", err)
 	}
 }
+
+func TestNulledNote(t *testing.T) {
+	for times, want := range map[int64]string{
+		1: "1 value of s.t.c that its type cannot hold landed as NULL; it is in row 7.", 2: "2 values of s.t.c that its type cannot hold landed as NULL; the first is in row 7.",
+	} {
+		if got := NulledNote(times, driver.Table{Namespace: "s", Name: "t"}, "c", "row 7"); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

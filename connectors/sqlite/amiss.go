@@ -48,7 +48,11 @@ func (n *nulled) count(column int, where func() string) {
 // notes say, for people, how many values landed as NULL.
 func (n *nulled) notes() (notes []string) {
 	for _, c := range n.columns {
-		notes = append(notes, fmt.Sprintf("%d values of %s.%s that its type cannot hold landed as NULL; the first is in %s.", c.times, n.table, n.table.Columns[c.column].Name, c.first))
+		which := "the first"
+		if c.times == 1 {
+			which = "it"
+		}
+		notes = append(notes, fmt.Sprintf("%s of %s.%s that its type cannot hold landed as NULL; %s is in %s.", driver.Count(c.times, "value"), n.table, n.table.Columns[c.column].Name, which, c.first))
 	}
 	return notes
 }

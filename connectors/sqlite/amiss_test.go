@@ -84,7 +84,7 @@ func TestBadValues(t *testing.T) {
 		t.Errorf("null: %q, want %q, %v", rows, want, err)
 	}
 	told := strings.Join(notes, "\n")
-	for _, part := range []string{"2 values of t.n that its type cannot hold landed as NULL; the first is in row 2 (id = 7).", "1 values of t.at", "2 values of t.price", "2 values of t.s", "2 values of t.ok"} {
+	for _, part := range []string{"2 values of t.n that its type cannot hold landed as NULL; the first is in row 2 (id = 7).", "1 value of t.at that its type cannot hold landed as NULL; it is in", "2 values of t.price", "2 values of t.s", "2 values of t.ok"} {
 		if strings.Count(told, part) != 1 {
 			t.Errorf("%q does not say %q once", told, part)
 		}
@@ -126,7 +126,7 @@ func TestBadValuesAreToldAtTheEnd(t *testing.T) {
 		if err != nil || fmt.Sprint(rows) != c.rows {
 			t.Errorf("by %q: %v, %v", c.from.Column, rows, err)
 		}
-		if len(notes) != 1 || !strings.HasPrefix(notes[0], "1 values of t.n ") || !strings.Contains(notes[0], "row 3 (id = 3)") {
+		if len(notes) != 1 || !strings.HasPrefix(notes[0], "1 value of t.n ") || !strings.Contains(notes[0], "row 3 (id = 3)") {
 			t.Errorf("by %q: notes %q", c.from.Column, notes)
 		}
 	}

@@ -137,7 +137,7 @@ func (f *dbFile) begin(files fs.FS, real string, maxSize int64) error {
 		return err
 	}
 	if n := names(info); n > uint64(max(seen, 1)) {
-		f.notes = append(f.notes, "the file has "+plural(n-uint64(max(seen, 1)), "more name")+" (hard links) elsewhere: what a program that opened it by one of those has in a log there is not seen")
+		f.notes = append(f.notes, "the file has "+driver.Count(n-uint64(max(seen, 1)), "more name")+" (hard links) elsewhere: what a program that opened it by one of those has in a log there is not seen")
 	}
 	if err := f.hold(files, beside); err != nil {
 		return err

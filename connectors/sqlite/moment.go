@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"io/fs"
-	"strconv"
 	"sync"
 	"time"
 
@@ -259,11 +258,4 @@ func (f *dbFile) release() {
 	}
 	f.lease.mu.Unlock()
 	f.letGo()
-}
-
-func plural(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.FormatUint(n, 10) + " " + noun + "s"
 }

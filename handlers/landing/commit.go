@@ -206,7 +206,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 	}
 	now.Total -= c.doomed.Count()
 	if was.Total > 0 && now.Total == 0 && w.replace {
-		w.note(fmt.Sprintf("the table has no row now: the %d rows that had landed were removed", was.Total))
+		w.note(fmt.Sprintf("the table has no row now: what had landed was removed, %s", driver.Count(was.Total, "row")))
 	}
 	if len(w.target.Key) == 0 && !w.target.merges() { // what is removed are copies of what had landed
 		now.Records -= c.doomed.Count()

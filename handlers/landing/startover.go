@@ -111,7 +111,7 @@ func (w *Writer) keepsLanded() bool {
 func (w *Writer) keepLanded() driver.Cursor {
 	w.replace, w.stays = false, true
 	w.schema, w.json = w.base.Meta.CurrentSchema(), w.began.JSON
-	w.note(fmt.Sprintf("the table has no row now, and %d rows had landed: they stay until it has rows; set sync_options.allow_empty to true if it is to be empty", w.began.Total))
+	w.note(fmt.Sprintf("the table has no row now, and %s had landed: what landed stays until it has rows; set sync_options.allow_empty to true if it is to be empty", driver.Count(w.began.Total, "row")))
 	return w.began.Cursor
 }
 

@@ -15,6 +15,7 @@ import (
 	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/connectors/driver"
 	"headwater/handlers/history"
 	"headwater/handlers/inspect"
 	"headwater/handlers/landing"
@@ -371,7 +372,7 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		e.Reason, e.Message = outcome.Explain(why)
 	} else {
 		e.Reason = failed.Reason
-		e.Message = fmt.Sprintf("none of %d tables landed; %s: %s", total, resultName(*failed), failed.Message)
+		e.Message = fmt.Sprintf("none of %s landed; %s: %s", driver.Count(total, "table"), resultName(*failed), failed.Message)
 	}
 	return a.journal.write(ctx, history.Move{Data: e})
 }

@@ -28,7 +28,12 @@ func Delay(o command.SyncOptions) time.Duration {
 // names those that do.
 func NoLog(connector string, with []string) Problem {
 	c := &check{}
-	c.add("mode", "is cdc, and a source of %s has no log of changes that can be read; %s have one. The nearest is mode %s with merge", connector, strings.Join(with, " and "), command.Incremental)
+	have := "have"
+	if len(with) == 1 {
+		have = "has"
+	}
+	c.add("mode", "cannot be cdc here: a source of %s has no log of changes that can be read; %s %s one. Without a mode each sync reads it whole; mode %s with merge reads what a cursor column says is new or changed",
+		connector, strings.Join(with, " and "), have, command.Incremental)
 	c.problems[0].Reason = "unsupported"
 	return c.problems[0]
 }

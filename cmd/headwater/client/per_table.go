@@ -14,7 +14,7 @@ import (
 type tablesFlags struct {
 	ClientFlags `embed:""`
 	Sources     []string `arg:"" optional:"" help:"Names or ids of sources; default: all of the scope."`
-	Table       []string `sep:"none" help:"Only this table, or those that match a pattern; may be given several times."`
+	Table       []string `sep:"none" help:"Only this table, or those that match a pattern; may repeat."`
 }
 
 // tablesDoc is a source with a result R for each of its tables.

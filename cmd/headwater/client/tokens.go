@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
@@ -113,9 +111,17 @@ func (c *TokenListCmd) Run(ctx context.Context, s terminal.Streams) error {
 		if d.LastUsedAt != nil {
 			used = d.LastUsedAt.UTC().Format(time.DateOnly)
 		}
-		g.Add(d.ID, d.Name, d.User, d.Role, d.places(), d.Status, humanize.RelTime(d.ExpiresAt, now, "ago", "from now"), used)
+		g.Add(d.ID, d.Name, d.User, d.Role, d.places(), d.Status, expiry(d.ExpiresAt, now), used)
 	}
 	return g.Print(s.Out, "no tokens")
+}
+
+// expiry is the day on which a token ends, with the time if that is within two days.
+func expiry(at, now time.Time) string {
+	if left := at.Sub(now).Abs(); left < 48*time.Hour {
+		return at.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	return at.UTC().Format(time.DateOnly)
 }
 
 // tokens returns the API tokens that the caller may see, and the answer as

@@ -111,7 +111,7 @@ func (f *File) rows(b block, bad *skips, each func(row int64, cells []cell, size
 		row++
 		if len(d.cells) != len(f.names) && !f.fill(&d) {
 			if f.skips != nil {
-				bad.add(row, fmt.Sprintf("%d fields instead of %d", len(d.cells), len(f.names)))
+				bad.add(row, fmt.Sprintf("%s instead of %d", driver.Count(len(d.cells), "field"), len(f.names)))
 				continue
 			}
 			return row, &rowError{row, len(d.cells), driver.ErrBadData, errRagged}
@@ -168,7 +168,7 @@ func (f *File) explain(err error, before int64, t driver.Table) error {
 	}
 	switch at.err {
 	case errRagged:
-		return driver.E(at.kind, nil, "%s, row %d (after the header) has %d fields, the first row %d; check connection_config.delimiter and quote, or set ragged_rows to \"fill\" (with NULL), bad_rows to \"skip\", or skip_rows where lines stand before the header", f.input.Name, row, at.column, len(f.names))
+		return driver.E(at.kind, nil, "%s, row %d (after the header) has %s, the first row %d; check connection_config.delimiter and quote, or set ragged_rows to \"fill\" (with NULL), bad_rows to \"skip\", or skip_rows where lines stand before the header", f.input.Name, row, driver.Count(at.column, "field"), len(f.names))
 	case errLongRow:
 		return driver.E(at.kind, nil, "%s, row %d is longer than %d bytes; a quote may be missing", f.input.Name, row, f.limits.MaxRowBytes)
 	case records.ErrMisfit:

@@ -1,6 +1,7 @@
 package csv_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -41,6 +42,22 @@ func TestHeaderAgain(t *testing.T) {
 				t.Errorf("the table's notes: %q", said)
 			}
 		})
+	}
+}
+
+// What is left out is counted as people do.
+func TestCountsAreSaid(t *testing.T) {
+	for _, c := range []struct{ name, content, settings, want string }{
+		{"a title", "Sales of May\nid,name\n1,Ann\n2,Bob\n", "", "comments, 1 line with text. Set connection_config.skip_rows to 0 to read that as rows, too."},
+		{"two titles", "Sales of May\nEurope\nid,name\n1,Ann\n2,Bob\n", "", "comments, 2 lines with text. "},
+		{"a bad row", "id,name\n1,Ann\n2\n3,Cid\n", `,"bad_rows":"skip"`, "f.csv: 1 row that cannot be read was skipped, row 2: 1 field instead of 2."},
+		{"bad rows", "id,name\n1,Ann\n2\n3,Cid,x\n", `,"bad_rows":"skip"`, "f.csv: 2 rows that cannot be read were skipped, the first of them row 2: 1 field instead of 2."},
+		{"a bad row, refused", "id,name\n1,Ann\n2\n3,Cid\n", "", "row 2 (after the header) has 1 field, the first row 2;"},
+	} {
+		got := formatstest.Decode(t, "f.csv", c.content, `{"path":"f.csv"`+c.settings+`}`, driver.Limits{})
+		if said := fmt.Sprint(got.Table.Notes, got.Told, got.Err); !strings.Contains(said, c.want) {
+			t.Errorf("%s: %s; want %q", c.name, said, c.want)
+		}
 	}
 }
 

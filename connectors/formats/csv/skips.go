@@ -53,7 +53,10 @@ func (a *allSkips) note(name string) string {
 	if a == nil || a.skips.rows == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s: %d rows that cannot be read were skipped, the first of them row %d: %s.", name, a.skips.rows, a.skips.first, a.skips.why)
+	if a.skips.rows == 1 {
+		return fmt.Sprintf("%s: 1 row that cannot be read was skipped, row %d: %s.", name, a.skips.first, a.skips.why)
+	}
+	return fmt.Sprintf("%s: %s that cannot be read were skipped, the first of them row %d: %s.", name, driver.Count(a.skips.rows, "row"), a.skips.first, a.skips.why)
 }
 
 // without takes rows out of a batch.

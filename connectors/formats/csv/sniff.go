@@ -161,7 +161,7 @@ func settle(in *input.Input, g guess, skip int) (dialect, error) {
 		if !g.comments && !h.sure && !(known != nil && holds(known, first)) && in.Settings.Header == nil {
 			return d, driver.E(driver.ErrBadData, nil, "%s: line 1 has one field, and those after it have %d with the delimiter %q; set connection_config.skip_rows to %d if it is a title, or connection_config.delimiter to what separates the fields", in.Name, g.fields, g.writing.delimiter, g.lead)
 		}
-		in.Note(fmt.Sprintf("What stands before the header of %s was left out as a title or comments, %d lines with text. Set connection_config.skip_rows to 0 if they are rows.", in.Name, g.lead))
+		in.Note(fmt.Sprintf("What stands before the header of %s was left out as a title or comments, %s with text. Set connection_config.skip_rows to 0 to read that as rows, too.", in.Name, driver.Count(g.lead, "line")))
 	}
 	d.names = columnNames(first, d.header)
 	if d.header {

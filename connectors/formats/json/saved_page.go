@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"headwater/connectors/driver"
 	"headwater/connectors/records"
 )
 
@@ -69,7 +70,7 @@ func savedPage(file string, document []byte, path []string) string {
 			held++
 		}
 		if held < total {
-			return fmt.Sprintf("%s may be one page of an answer: it says that there are %d records, and holds %d.", file, total, held)
+			return fmt.Sprintf("%s may be one page of an answer: it counts %s in all, and holds %d.", file, driver.Count(total, "record"), held)
 		}
 	}
 	return ""

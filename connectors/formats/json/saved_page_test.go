@@ -18,7 +18,7 @@ func TestSavedPages(t *testing.T) {
 		{"a cursor in an object", `{"data":[{"id":1}],"meta":{"paging":{"nextToken":"t2"}}}`, "", "meta.paging.nextToken leads"},
 		{"beside the list, further down", `{"data":{"items":[{"id":1}],"hasMore":true}}`, "", "data.hasMore leads"},
 		{"a flag", `{"results":[{"id":1}],"has_more":true}`, "", "has_more leads"},
-		{"a total", `{"results":[{"id":1}],"total":250}`, "", "250 records, and holds 1"},
+		{"a total", `{"results":[{"id":1}],"total":250}`, "", "250 records in all, and holds 1"},
 		{"named by the settings", `{"page_of":{"a":[{"id":1}]},"nextLink":"/x?2"}`, `,"records_path":"page_of.a"`, "nextLink leads"},
 		{"the last page", `{"items":[{"id":1}],"next_cursor":null}`, "", ""},
 		{"an empty cursor", `{"items":[{"id":1}],"next_cursor":"","links":{}}`, "", ""},

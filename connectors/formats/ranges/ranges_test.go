@@ -122,7 +122,7 @@ func TestErrorInARangeNamesTheRowOfTheFile(t *testing.T) {
 		fmt.Fprintf(&b, "%d,\"a\nb\"\n", i+1)
 	}
 	columns := []driver.Column{{Name: "n", Type: driver.Of(driver.Int64), Nullable: true}, {Name: "t", Type: driver.Of(driver.String), Nullable: true}}
-	for bad, want := range map[string]string{"x,\"a\nb\"\n": "row 1500: column \"n\" holds a value that is not int64", "1500\n": "row 1500 (after the header) has 1 fields"} {
+	for bad, want := range map[string]string{"x,\"a\nb\"\n": "row 1500: column \"n\" holds a value that is not int64", "1500\n": "row 1500 (after the header) has 1 field,"} {
 		_, scan, err := divided(t, "a.csv", strings.Replace(b.String(), "1500,\"a\nb\"\n", bad, 1), `{}`, 1000, columns)
 		if err != nil {
 			t.Fatal(err)

@@ -207,7 +207,7 @@ CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); INSERT INTO t VALUES (1, 'a'
 			t.Fatal(err)
 		}
 		execute(t, db, "SET sql_mode = ''; INSERT INTO dated VALUES (1, '2024-01-01'), (2, '0000-00-00')")
-		if err := f.changes(log); err != nil || len(f.notes) != 1 || !strings.Contains(f.notes[0], "1 values of headwater.dated.d") {
+		if err := f.changes(log); err != nil || len(f.notes) != 1 || !strings.Contains(f.notes[0], "1 value of headwater.dated.d") {
 			t.Errorf("%v, notes %q", err, f.notes)
 		}
 		f.same()

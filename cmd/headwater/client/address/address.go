@@ -30,6 +30,9 @@ var endings = map[string]string{
 
 var errNoAddress = errors.New("want an address such as postgres://user@host:5432/database, mysql://user@host/database, user@tcp(host:3306)/database, jdbc:postgresql://host/database, https://host/path, sqlite:shop.db or a file's path")
 
+// errEnding is the error of a path whose ending does not say what it is.
+var errEnding = fmt.Errorf("a file is known by its ending: %s, also with .gz behind it; for another name say --type file --config path=PATH, or --type sqlite for a database", strings.Join(slices.Sorted(maps.Keys(endings)), " "))
+
 // Parse splits the address of a source into its type and its settings. leftOut are
 // the names of parameters that no reader needs and that Parse ignored. Errors never
 // quote the address, which may hold a password. A certificate that the address
@@ -77,7 +80,10 @@ func fileAddress(text string, config map[string]any) (string, error) {
 	}
 	ending := strings.TrimSuffix(strings.ToLower(text), ".gz")
 	if kind == "" {
-		if kind = endings[path.Ext(ending)]; kind == "" {
+		if kind = endings[path.Ext(ending)]; kind == "" && strings.ContainsAny(text, "/\\.") && !strings.ContainsAny(text, "@:=") {
+			return "", errEnding
+		}
+		if kind == "" {
 			return "", errNoAddress
 		}
 	}

@@ -41,3 +41,20 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestAnEndingIsAsked: a path without one is a file all the same, and is told what to say.
+func TestAnEndingIsAsked(t *testing.T) {
+	for text, want := range map[string]error{
+		"/etc/passwd": errEnding, "./data": errEnding, "data/orders.txt": errEnding, "orders.": errEnding, "file:/etc/passwd": errEnding, `C\data`: errEnding,
+		"nothing": errNoAddress, "": errNoAddress, "ada:hunter2@db/shop": errNoAddress, "db:5432/shop": errNoAddress, "password=hunter2": errNoAddress, "ftp://h/a.csv": errNoAddress,
+	} {
+		if _, _, _, err := Parse(text); err != want {
+			t.Errorf("%q: %v, want %v", text, err, want)
+		}
+	}
+	for _, part := range []string{".csv", ".parquet", ".sqlite", "--type file --config path=PATH"} {
+		if !strings.Contains(errEnding.Error(), part) {
+			t.Errorf("%v does not say %s", errEnding, part)
+		}
+	}
+}

@@ -41,6 +41,7 @@ type logged struct {
 	told      string // columns of the table of that name have changed: ErrRetyped once
 	bad       string // a change of the table of that name cannot land: ErrRetyped, and refused in the same session
 	onRead    func(ctx context.Context, table string)
+	apart     func(table string) string // why a table is not read at the capture's moment; nil has none
 }
 
 type loggedTable struct {
@@ -115,7 +116,7 @@ type loggedSession struct {
 	spoiled string         // the table that goes no further
 }
 
-func (s *loggedSession) local() extract.Session { return extract.Local(&loggedTables{s.l}, nil) }
+func (s *loggedSession) local() extract.Session { return extract.Local(&loggedTables{l: s.l}, nil) }
 
 func (s *loggedSession) Check(ctx context.Context) ([]driver.Step, error) { return nil, nil }
 func (s *loggedSession) Close() error                                     { return nil }
@@ -166,6 +167,9 @@ func (s *loggedSession) Capture(_ context.Context, c driver.Capture) (extract.Ca
 		after := now
 		if t.After == "" {
 			captured.Position = position
+			if l.apart != nil {
+				captured.Moment = "at " + position
+			}
 		} else {
 			after, _ = strconv.Atoi(t.After)
 		}
@@ -375,7 +379,25 @@ func encodeChanges(ctx context.Context, t extract.ChangedTable, last map[int64]*
 }
 
 // loggedTables reads whole tables.
-type loggedTables struct{ l *logged }
+type loggedTables struct {
+	l    *logged
+	last string // the table that was read
+}
+
+func (s *loggedTables) Shares() bool { return false }
+
+func (s *loggedTables) Share(context.Context, int) (string, error) {
+	return "", driver.E(driver.ErrUnsupported, nil, "only captures have a moment")
+}
+
+func (s *loggedTables) Join(string) {}
+
+func (s *loggedTables) Apart() string {
+	if s.l.apart == nil {
+		return ""
+	}
+	return s.l.apart(s.last)
+}
 
 func (s *loggedTables) Check(context.Context) ([]driver.Step, error) { return nil, nil }
 func (s *loggedTables) Close() error                                 { return nil }
@@ -399,6 +421,7 @@ func (s *loggedTables) Whole(context.Context, driver.Table, string) (driver.Scan
 }
 
 func (s *loggedTables) Read(ctx context.Context, t driver.Table, _ driver.Cursor) iter.Seq2[driver.Batch, error] {
+	s.last = t.Name
 	return func(yield func(driver.Batch, error) bool) {
 		s.l.mu.Lock()
 		rows, wait := maps.Clone(s.l.tables[t.Name].rows), s.l.onRead

@@ -3,6 +3,7 @@ package syncing
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -30,9 +31,14 @@ func (f *follower) begin(work context.Context) error {
 		if t.follow == nil || !t.follow.aside.IsZero() {
 			continue
 		}
-		if anew || f.rounds == 1 && f.aside[t.table.String()] {
-			t.follow.whole = true
+		if name := t.table.String(); !f.met[name] {
+			// The log has gone on without a table that is found only now. What has landed of
+			// one that the history does not know is not marked when the log goes on without it.
+			t.follow.whole = t.follow.whole || f.opened || f.aside[name] || !f.logged[name]
+			f.met[name] = true
+			delete(f.passed, name)
 		}
+		t.follow.whole = t.follow.whole || anew
 		t.begin()
 		one := &followed{tableRun: t}
 		f.tables = append(f.tables, one)
@@ -74,6 +80,7 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 	if c.Captured, err = f.log.Capture(work, ask); err != nil {
 		return c, err
 	}
+	f.opened = true
 	f.j.Seam("captured")
 	if anew && c.Position != "" {
 		if err := f.behind("the log was taken up anew: it is read whole", func(string) bool { return true }); err != nil {
@@ -131,17 +138,24 @@ func (f *follower) refused(why map[int]error) error {
 	return nil
 }
 
-// passedBy marks the tables that were followed and are not taken by this sync: the
-// log goes on without them, so that the next sync that takes one must read it whole.
+// passedBy marks the tables that were followed and are not taken by this sync, or not
+// offered in this round: the log goes on without them, so that whoever takes one next must
+// read it whole.
 func (f *follower) passedBy() error {
-	if f.rounds > 1 {
-		return nil
-	}
 	here := map[string]bool{}
-	for _, t := range f.tables {
-		here[t.table.String()] = true
+	for _, t := range f.attempt.tables {
+		name := t.table.String()
+		_, unlogged := f.unlogged[name]
+		here[name] = t.follow != nil || unlogged
 	}
-	return f.behind("this sync does not take it, and the source's log goes on: the next sync that does reads it whole", func(name string) bool { return !here[name] })
+	maps.DeleteFunc(f.met, func(name string, _ bool) bool { return !here[name] })
+	return f.behind("this sync does not take it, and the source's log goes on: the next sync that does reads it whole", func(name string) bool {
+		if here[name] || f.passed[name] {
+			return false
+		}
+		f.passed[name] = true
+		return true
+	})
 }
 
 // behind marks tables that were followed in the history, by name, as ones that the log has
@@ -189,10 +203,16 @@ func (f *follower) load(work context.Context, c captured) error {
 	if err := f.read(work, runs, c); err != nil {
 		return err
 	}
+	again := false
 	for _, t := range loads {
-		if err := f.loaded(work, t, c); err != nil {
+		if err := f.loaded(work, t, c); errors.Is(err, errAgain) {
+			again = true // what the others have read counts
+		} else if err != nil {
 			return err
 		}
+	}
+	if again {
+		return errAgain
 	}
 	return nil
 }
@@ -226,10 +246,16 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 	return context.Cause(work)
 }
 
-// loaded finds where the changes go on to a table that was read whole. If an earlier
-// attempt read it, as of another moment, it returns errAgain: the next round opens the log
-// from there.
+// loaded finds where the changes go on to a table that was read whole. If it could not be
+// read at the capture's moment, or an earlier attempt read it at another one, it returns
+// errAgain: the next round opens the log anew.
 func (f *follower) loaded(work context.Context, t *followed, c captured) error {
+	if why := t.missed(); why != "" {
+		if t.seeks() {
+			return errAgain
+		}
+		return f.setAside(t, outcome.Failf(event.ReasonSchemaChanged, "%s could not be read at the moment behind which its changes begin, %d times in a row: %s", t.table, mostSought+1, why))
+	}
 	if t.result.Status == statusFailed {
 		f.j.Log.Debug("a table could not be read", "table", t.table.String(), "why", t.result.Message)
 		if t.seek(t.result.Reason, event.ReasonNotFound) {

@@ -24,7 +24,7 @@ import (
 // next goes on where the history says. It returns nil when the sync has ended as it
 // should, and takes over conn. stop ends work with a cause.
 func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn extract.Session) error {
-	f := &follower{attempt: a, base: ctx, stop: stop, reader: sourcelog.ReaderOf(a.j.Address), conn: conn, known: map[string]*tableRun{}, unlogged: map[string]time.Time{}}
+	f := &follower{attempt: a, base: ctx, stop: stop, reader: sourcelog.ReaderOf(a.j.Address), conn: conn, known: map[string]*tableRun{}, met: map[string]bool{}, passed: map[string]bool{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
 	f.at.committed, f.at.fresh = orZero(a.source.Changes.CommittedAt), orZero(a.source.Changes.FreshUntil)
 	defer f.close()
@@ -72,6 +72,9 @@ type follower struct {
 	log    extract.Capturer     // conn's
 	known  map[string]*tableRun // of the round before, by name
 	tables []*followed          // in the order of the capture
+	met    map[string]bool      // tables that were to be followed in some round
+	passed map[string]bool      // tables that are marked as passed by
+	opened bool                 // the log was opened
 	// unlogged has the tables that are read whole because the log cannot have their
 	// changes, with the time when that was found.
 	unlogged map[string]time.Time
@@ -79,6 +82,8 @@ type follower struct {
 
 	rounds int
 	tries  int       // rounds in a row without a commit
+	vain   int       // those of them since the tables were last found to be others
+	found  string    // the tables at the beginning of the round
 	began  time.Time // when the round began to read changes: they include all that was committed before
 }
 
@@ -96,8 +101,8 @@ var (
 	errEnough = errors.New("the schedule has changed")
 )
 
-// maxAgain bounds how often in a row tables are captured again without a commit in
-// between.
+// maxAgain bounds how often in a row tables are captured again though nothing has landed
+// and they are as they were.
 const maxAgain = 8
 
 // round opens the log once and reads it to the end of the round. It returns nil at the
@@ -160,6 +165,7 @@ func (f *follower) open(work context.Context) error {
 	for _, t := range f.attempt.tables {
 		f.recall(t)
 	}
+	f.learn()
 	return nil
 }
 
@@ -194,11 +200,8 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		return false, nil
 	case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping), work.Err() != nil:
 		return false, err
-	case errors.Is(err, errAgain):
-		f.tries++
-		return f.tries <= maxAgain, err
-	case errors.Is(err, driver.ErrRetyped):
-		return f.retyped(work, err)
+	case errors.Is(err, errAgain), errors.Is(err, driver.ErrRetyped):
+		return f.lookAgain(work, err)
 	case errors.Is(err, errGiven) || errors.Is(err, driver.ErrReplaced) && f.given(ctx):
 		f.close()
 		f.at.forget()
@@ -295,21 +298,42 @@ func (f *follower) rest(work context.Context, nth int) error {
 
 const longestPause = 5 * time.Minute
 
-// soonAgain is how often in a row tables that were altered are discovered without a pause.
-// One that is altered every second is seldom met as it was found, and a pause does not help.
+// soonAgain is how often in a row tables are discovered again without a pause. One that is
+// altered every second is seldom met as it was found, and a pause does not help.
 const soonAgain = 3
 
-// retyped has the next round discover the tables again, at most maxAgain times. The source
-// stays open: it knows for which of its tables that did not help, and refuses that one when
-// the log is opened again.
-func (f *follower) retyped(work context.Context, err error) (again bool, why error) {
-	if f.tries++; f.tries > maxAgain {
-		return false, err
+// lookAgain has the next round discover the tables again. The source stays open: it knows
+// for which of its tables that did not help, and refuses that one when the log is opened
+// again. Tables may be altered as often as somebody likes, and each time something is
+// learnt. But where maxAgain rounds in a row land nothing and find nothing new, the next
+// would be no better, and the sync ends.
+func (f *follower) lookAgain(work context.Context, err error) (again bool, why error) {
+	f.tries++
+	if f.vain++; f.vain > maxAgain {
+		said := ""
+		if errors.Is(err, driver.ErrRetyped) {
+			_, message := outcome.Explain(err)
+			said = " (" + message + ")"
+		}
+		return false, outcome.Failf(event.ReasonTimeout, "the log of changes was opened %d times in a row, and each time the tables had to be looked at again%s, though nothing new was found and nothing landed: another sync goes on where this one was", f.vain, said)
 	}
 	if f.tries <= soonAgain {
 		return true, nil
 	}
-	return true, f.rest(work, f.tries-soonAgain)
+	return true, f.rest(work, max(f.vain-soonAgain, 1))
+}
+
+// learn notes how the tables were found. If something is new since the round before, this
+// one is not in vain, whatever becomes of it.
+func (f *follower) learn() {
+	var all strings.Builder
+	for _, t := range f.attempt.tables {
+		aside := t.follow != nil && !t.follow.aside.IsZero()
+		fmt.Fprintf(&all, "%s %t %t\n", definition(t.table), t.follow != nil, aside)
+	}
+	if found := all.String(); found != f.found {
+		f.found, f.vain = found, 0
+	}
 }
 
 // ended marks as completed the tables that were followed to the end.

@@ -3,6 +3,7 @@ package syncing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,7 +22,8 @@ type following struct {
 	log, soft bool                 // changes: append, and soft_delete
 	from      string               // the position at which the whole read under way was captured
 	whole     bool                 // it must be read whole, whatever position it has
-	sought    int                  // how often it was discovered once more since something of it has landed
+	missed    string               // why the whole read was not at the moment of its capture
+	sought    int                  // how often it was discovered once more as it was, and nothing of it landed
 	aside     time.Time            // when it was set aside, zero while it is followed
 	fresh     *time.Time           // the time up to which it is complete, nil if not known
 	tally     extract.TableChanges // the changes that have landed
@@ -36,6 +38,9 @@ func (t *tableRun) recall(before *tableRun, retry bool) {
 	t.began = before.began
 	t.follow.fresh, t.follow.whole, t.follow.tally, t.follow.sought = before.follow.fresh, before.follow.whole, before.follow.tally, before.follow.sought
 	t.tallied()
+	if definition(t.table) != definition(before.table) {
+		t.follow.sought = 0
+	}
 	if before.follow.aside.IsZero() {
 		return
 	}
@@ -160,10 +165,16 @@ func (f *follower) failed(work context.Context, t *followed, err error) error {
 }
 
 // seek reports whether the table is to be discovered once more, because it may have been
-// altered since. It does so mostSought times until something of the table lands: a table
-// may be altered several times in a row.
+// altered since: for some reasons, as long as seeks allows it.
 func (t *followed) seek(reason event.Reason, reasons ...event.Reason) bool {
-	if t.follow.sought >= mostSought || !slices.Contains(reasons, reason) {
+	return slices.Contains(reasons, reason) && t.seeks()
+}
+
+// seeks reports whether the table may be discovered once more, and counts it. It may be
+// mostSought times in a row, until something of it lands or it is found to be another: a
+// table may be altered several times in a row.
+func (t *followed) seeks() bool {
+	if t.follow.sought >= mostSought {
 		return false
 	}
 	t.follow.sought++
@@ -171,6 +182,27 @@ func (t *followed) seek(reason event.Reason, reasons ...event.Reason) bool {
 }
 
 const mostSought = 4
+
+// misses has the table wait for another capture, because it could not be read at the moment
+// of this one. missed returns why, and forgets it.
+func (t *tableRun) misses(why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count(t.committed.Records, t.committed.Bytes)
+	t.result.Status, t.follow.missed = statusWaiting, why
+}
+
+func (t *tableRun) missed() (why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	why, t.follow.missed = t.follow.missed, ""
+	return why
+}
+
+// definition returns what an ALTER TABLE changes of a table, as text.
+func definition(t driver.Table) string {
+	return fmt.Sprintf("%q %q %q %+v", t, t.Identity, t.PrimaryKey, t.Columns)
+}
 
 // setAside has the log go on without the table, and writes so to the history before the
 // log is confirmed. It returns the error of that event.

@@ -105,6 +105,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 		err := outcome.CauseOf(work, l.try(ctx, work, t))
 		var lost *overtaken
 		var unwritten *historyError
+		var missed *missedError
 		switch {
 		case err == nil:
 			return nil
@@ -112,6 +113,10 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			return ctx.Err()
 		case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping):
 			return err
+		case errors.As(err, &missed):
+			l.close()
+			t.misses(missed.why)
+			return nil
 		case errors.Is(err, landing.ErrFenced):
 			if err := l.journal.confirm(ctx); err != nil {
 				return err
@@ -257,7 +262,9 @@ func (l *lander) copy(base, work context.Context, t *tableRun, writer Writer) er
 			return outcome.CauseOf(ctx, err)
 		}
 		l.moment.start(t)
-		if m.Apart != "" {
+		if m.Apart != "" && t.follow != nil {
+			return &missedError{m.Apart}
+		} else if m.Apart != "" {
 			t.apart(m.Apart)
 		} else if request.Moment != "" {
 			t.reading = l.moment.at

@@ -72,13 +72,21 @@ func (m *moment) start(t *tableRun) {
 	})
 }
 
-// of returns the moment that a try of a table is to be of. A table whose read
-// failed at it is read by itself: what stood in the way may be the moment.
+// missedError says why a table could not be read at the moment behind which its changes
+// begin. Rows of a later one have some of those changes: a log would then have these twice,
+// and a change would not find the row whose values it keeps.
+type missedError struct{ why string }
+
+func (e *missedError) Error() string { return e.why }
+
+// of returns the moment that a try of a table is to be of. A table whose read failed at it
+// is read by itself, because what stood in the way may be the moment; but not one whose
+// changes are followed.
 func (m *moment) of(t *tableRun) string {
 	switch {
 	case m.name == "" && m.why != "":
 		t.apart(m.why)
-	case m.name != "" && t.alone:
+	case m.name != "" && t.alone && t.follow == nil:
 		t.apart("a first read at that moment failed")
 	case m.name != "":
 		return m.name

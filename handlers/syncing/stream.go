@@ -90,7 +90,7 @@ func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
 	if err := group.Wait(); err != nil {
 		return outcome.CauseOf(ctx, err)
 	}
-	f.tries = 0
+	f.tries, f.vain = 0, 0
 	if len(m.Tables) > 0 {
 		f.at.stir()
 	}

@@ -70,6 +70,7 @@ type attempt struct {
 	// ends at the end of what there is.
 	follows int
 	aside   map[string]bool // tables that the source's log has gone on without
+	logged  map[string]bool // tables that landed by its log, as the history knows
 	changes *event.Changes  // where the source's log was left, nil for other modes
 	waits   bool            // the sync that goes on is to land what there is now
 	since   time.Time       // from then on
@@ -309,11 +310,11 @@ func (a *attempt) recordSchema(ctx context.Context, found schema.Found) error {
 	if err != nil {
 		return fmt.Errorf("read what landed: %w", err)
 	}
-	a.inUse, a.aside = map[string]string{}, map[string]bool{}
+	a.inUse, a.aside, a.logged = map[string]string{}, map[string]bool{}, map[string]bool{}
 	for _, t := range landed {
 		name := schema.Name(t.Namespace, t.Name)
 		a.inUse[name] = t.Cursor
-		a.aside[name] = t.SetAside
+		a.aside[name], a.logged[name] = t.SetAside, t.Mode == landing.Changes
 	}
 	tables, left := found.Schema(known.Tables)
 	if len(tables)+len(found.Unread) == 0 {

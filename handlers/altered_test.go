@@ -1,0 +1,102 @@
+package handlers
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"headwater/bus/event"
+	"headwater/connectors/driver"
+)
+
+// Tables that are altered again and again while nothing lands are followed as long as each
+// look finds something new. Without anything new the sync ends, as one to try again.
+func TestTablesAreLookedAtAgainAsLongAsTheyChange(t *testing.T) {
+	w, l := newLog(t, quick(), "orders", "carts")
+	w.do(w.syncCommand(capturing()))
+	l.do("orders", driver.OpInsert, 1, "one")
+	const most = 8 // as a sync has it
+	rounds := 0
+	alters := func(ofThem bool) func(int) error {
+		return func(int) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if rounds++; rounds > 2*most && ofThem {
+				return nil
+			}
+			name := fmt.Sprintf("c%d", rounds)
+			if ofThem {
+				l.tables["orders"].extra = append(l.tables["orders"].extra, column(name, driver.String))
+			}
+			return driver.E(driver.ErrRetyped, nil, "table public.orders was altered: it has a column %s now", name)
+		}
+	}
+	l.onFlush = alters(true)
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" || rounds != 2*most+1 {
+		t.Errorf("%s after %d rounds: %v", done.Status, rounds, done.Tables)
+	}
+	l.do("orders", driver.OpInsert, 2, "two")
+	rounds, l.onFlush = 0, alters(false)
+	w.do(w.syncCommand(capturing()))
+	failed := last[*event.SyncFailed](w)
+	if failed.Reason != event.ReasonTimeout || rounds != most+1 || !strings.Contains(failed.Message, "9 times in a row") || !strings.Contains(failed.Message, "it has a column c9 now") {
+		t.Errorf("after %d rounds: %s: %s", rounds, failed.Reason, failed.Message)
+	}
+	l.onFlush = nil
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+}
+
+// A table that cannot be read at the moment of the capture is captured anew, while what
+// the others have read counts. One that never can is set aside.
+func TestATableThatMissesTheMomentIsCapturedAnew(t *testing.T) {
+	w, l := newLog(t, quick(), "orders", "carts", "lines")
+	for _, name := range []string{"orders", "carts", "lines"} {
+		l.do(name, driver.OpInsert, 1, "one")
+	}
+	misses := 3
+	l.apart = func(table string) string {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if table != "carts" || misses == 0 {
+			return ""
+		}
+		misses--
+		return "it was altered"
+	}
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+	done := last[*event.SyncCompleted](w)
+	if done.Status != "completed" || misses != 0 {
+		t.Fatalf("%s, and %d more misses: %v", done.Status, misses, done.Tables)
+	}
+	for _, table := range done.Tables {
+		if notes := notesOf(table); strings.Contains(notes, "a moment of its own") {
+			t.Errorf("%s: %s", table.Name, notes)
+		}
+	}
+	for i, c := range l.captures[1:] {
+		for _, table := range c.Tables {
+			if table.Name != "carts" && table.After == "" {
+				t.Errorf("capture %d reads %s whole again", i+1, table.Name)
+			}
+		}
+	}
+	misses = 1000
+	before := len(l.captures)
+	w.do(w.syncCommand(capturing("public.carts")))
+	done = last[*event.SyncCompleted](w)
+	for _, table := range done.Tables {
+		if aside := table.Name == "carts"; aside != table.SetAside || aside && !strings.Contains(table.Message, "5 times in a row: it was altered") {
+			t.Errorf("%s: %s %s", table.Name, table.Status, table.Message)
+		}
+	}
+	if n := len(l.captures) - before; done.Status != "partial" || n != 5 {
+		t.Errorf("%s after %d captures", done.Status, n)
+	}
+	misses = 0
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+}

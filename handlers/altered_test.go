@@ -2,8 +2,11 @@ package handlers
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/bus/event"
 	"headwater/connectors/driver"
@@ -99,4 +102,45 @@ func TestATableThatMissesTheMomentIsCapturedAnew(t *testing.T) {
 	misses = 0
 	w.do(w.syncCommand(capturing()))
 	w.wantEqual(l)
+}
+
+// A continuous sync follows a table that was made after it began, and the next sync does.
+func TestATableThatComesLaterIsFollowed(t *testing.T) {
+	o := quick()
+	o.AsideEvery = 100 * time.Millisecond
+	w, l := newLog(t, o, "orders")
+	l.do("orders", driver.OpInsert, 1, "one")
+	w.do(w.syncCommand(capturing()))
+	add := func(name string) {
+		l.mu.Lock()
+		l.tables[name] = &loggedTable{rows: map[int64]string{7: "was there"}}
+		l.mu.Unlock()
+		l.do(name, driver.OpInsert, 1, "came")
+	}
+	add("carts")
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(l)
+	runs := make(chan struct{})
+	go func() { defer close(runs); w.handlers.RunSchedules(t.Context()) }()
+	w.continuously(false)
+	follows := func(name string) {
+		t.Helper()
+		w.eventually(name+" to be followed", func() bool { return maps.Equal(w.holds(name), l.all()[name]) })
+	}
+	l.do("orders", driver.OpInsert, 2, "two")
+	follows("orders")
+	add("lines")
+	follows("lines")
+	l.do("lines", driver.OpUpdate, 7, "changed")
+	l.do("orders", driver.OpInsert, 3, "three")
+	follows("lines")
+	follows("orders")
+	w.continuously(true)
+	w.eventually("the sync to end", func() bool {
+		ended := slices.DeleteFunc(w.outcomes(w.address), func(name string) bool { return name != "SyncCompleted" })
+		return len(ended) == 3
+	})
+	w.wantEqual(l)
+	w.handlers.Stop()
+	<-runs
 }

@@ -22,7 +22,7 @@ type Options struct {
 	CommitBytes      int64         // read since the last commit of an incremental sync: 64 MiB
 	CommitEvery      time.Duration // since the last commit of an incremental sync: 30 s
 	PositionEvery    time.Duration // between checkpoints of a log of changes while changes come: 10 s
-	AsideEvery       time.Duration // after which a continuous sync tries a table again that was set aside: 10 min
+	AsideEvery       time.Duration // after which a continuous sync tries a table again that was set aside, and looks for new ones: 10 min
 	Lease            time.Duration // how long an overtaken worker delays the command: 2 min
 }
 

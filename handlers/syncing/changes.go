@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"headwater/bus/event"
@@ -75,6 +76,7 @@ type follower struct {
 	met    map[string]bool      // tables that were to be followed in some round
 	passed map[string]bool      // tables that are marked as passed by
 	opened bool                 // the log was opened
+	grown  atomic.Bool          // the source has another table than those of the round
 	// unlogged has the tables that are read whole because the log cannot have their
 	// changes, with the time when that was found.
 	unlogged map[string]time.Time

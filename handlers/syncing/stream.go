@@ -32,6 +32,7 @@ func (f *follower) stream(work context.Context) error {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
 	f.began = time.Now()
+	defer f.later(ctx)()
 	defer f.beat(ctx, cancel)()
 	for m, err := range f.log.Changes(ctx, request) {
 		if err != nil {
@@ -173,7 +174,7 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 		return err
 	}
 	every := f.h.Options.ProgressEvery
-	retry := false
+	retry := f.grown.Load()
 	if f.follows > 0 {
 		every = f.h.Options.HeartbeatEvery
 	}

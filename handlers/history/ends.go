@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"fmt"
 
 	"headwater/bus/command"
@@ -11,6 +12,21 @@ import (
 // Rejected returns the CommandRejected that ends the job's target.
 func (j *Job) Rejected(reason event.Reason, message string) Move {
 	return Move{Data: &event.CommandRejected{Meta: j.Meta(true), Command: j.Name, Reason: reason, Message: message}}
+}
+
+// RejectedFor returns the CommandRejected that says why.
+func (j *Job) RejectedFor(why error) Move { return j.Rejected(outcome.Explain(why)) }
+
+// Reject ends the job's target for a reason that its verb found before it began,
+// unless it has ended. The error is one to try the command again for.
+func (j *Job) Reject(ctx context.Context, why error) error {
+	_, err := j.Advance(ctx, func(v View) (Move, error) {
+		if v.Ended {
+			return Move{}, nil
+		}
+		return j.RejectedFor(why), nil
+	})
+	return err
 }
 
 // Cancelled returns the event that ends a sync on behalf of its own operation.

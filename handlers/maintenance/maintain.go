@@ -64,14 +64,7 @@ func (m *Maintenance) Maintain(ctx context.Context, j *history.Job, c *command.M
 		if !c.Asked {
 			return nil
 		}
-		_, err = j.Advance(ctx, func(v history.View) (history.Move, error) {
-			if v.Ended {
-				return history.Move{}, nil
-			}
-			reason, message := outcome.Explain(why)
-			return j.Rejected(reason, message), nil
-		})
-		return err
+		return j.Reject(ctx, why)
 	}
 	return m.maintainAll(ctx, j, due, c.Asked)
 }

@@ -9,7 +9,6 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/history"
-	"headwater/handlers/outcome"
 	"headwater/handlers/sourcelog"
 )
 
@@ -73,8 +72,7 @@ func (r *removing) next(v history.View) (history.Move, error) {
 	case v.Removal != nil && v.Removal.Purged && !v.Removal.Destroyed:
 		return history.Move{}, nil // what is left of it is destroyed, and then told
 	case v.Missing() != nil:
-		reason, message := outcome.Explain(v.Missing())
-		return j.Rejected(reason, message), nil
+		return j.RejectedFor(v.Missing()), nil
 	case v.Running != nil:
 		return j.Cancelled(v.Running.SyncID, v.Running.Operation, event.ReasonSourceRemoved, "the source was removed"), nil
 	}

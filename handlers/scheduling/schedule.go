@@ -22,8 +22,7 @@ func (r *Schedules) Change(ctx context.Context, j *history.Job, c *command.Chang
 			return history.Move{}, nil
 		}
 		if gone := v.Missing(); gone != nil {
-			reason, message := outcome.Explain(gone)
-			return j.Rejected(reason, message), nil
+			return j.RejectedFor(gone), nil
 		}
 		changed := &event.ScheduleChanged{Meta: j.Meta(true), Version: v.ScheduleVersion + 1}
 		if c.Schedule == nil {
@@ -37,8 +36,7 @@ func (r *Schedules) Change(ctx context.Context, j *history.Job, c *command.Chang
 			return history.Move{}, err
 		}
 		if why != nil {
-			reason, message := outcome.Explain(why)
-			return j.Rejected(reason, message), nil
+			return j.RejectedFor(why), nil
 		}
 		return history.Move{Data: changed}, nil
 	})

@@ -8,7 +8,6 @@ import (
 	"headwater/bus/event"
 	"headwater/handlers/history"
 	"headwater/handlers/inspect"
-	"headwater/handlers/outcome"
 	"headwater/handlers/schema"
 )
 
@@ -37,8 +36,7 @@ func (s *Sources) Discover(ctx context.Context, j *history.Job, _ *command.Disco
 			why = gone
 		}
 		if why != nil {
-			reason, message := outcome.Explain(why)
-			return j.Rejected(reason, message), nil
+			return j.RejectedFor(why), nil
 		}
 		m, err := inspect.NewSchema(j, true, "discover", "", found)
 		if err != nil || m.Data != nil {

@@ -7,7 +7,6 @@ import (
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/handlers/history"
-	"headwater/handlers/outcome"
 )
 
 // Rename gives a source another name, as a new version of its configuration.
@@ -19,8 +18,7 @@ func (s *Sources) Rename(ctx context.Context, j *history.Job, c *command.RenameS
 			return history.Move{}, nil
 		}
 		if gone := v.Missing(); gone != nil {
-			reason, message := outcome.Explain(gone)
-			return j.Rejected(reason, message), nil
+			return j.RejectedFor(gone), nil
 		}
 		renamed := &event.SourceConnected{
 			Meta: j.Meta(true), Name: c.Name, Type: v.Type, Connector: v.Connector, ConfigVersion: v.ConfigVersion,

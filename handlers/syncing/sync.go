@@ -140,8 +140,7 @@ func (a *attempt) begin(ctx context.Context) error {
 		case v.Ended || known.Ended:
 			return history.Move{}, nil
 		case v.Missing() != nil:
-			reason, message := outcome.Explain(v.Missing())
-			return a.j.Rejected(reason, message), nil
+			return a.j.RejectedFor(v.Missing()), nil
 		case v.Running != nil && v.Running.SyncID != a.id && a.joins(v.Source):
 			return a.joined(v.Source), nil
 		case v.Running != nil && v.Running.SyncID != a.id:

@@ -59,14 +59,7 @@ func (y *Verifier) Verify(ctx context.Context, j *history.Job, c *command.Verify
 			return err
 		}
 	}
-	_, err = j.Advance(ctx, func(v history.View) (history.Move, error) {
-		if v.Ended {
-			return history.Move{}, nil
-		}
-		reason, message := outcome.Explain(why)
-		return j.Rejected(reason, message), nil
-	})
-	return err
+	return j.Reject(ctx, why)
 }
 
 // verifyAll verifies the tables that match and writes what it finds. why is what

@@ -102,16 +102,17 @@ func TestThousandsAtOnce(t *testing.T) {
 	}
 }
 
-// countedLooks is a State without runs that counts who looks for them.
+// countedLooks is a State with no runs but the given that counts who looks for them.
 type countedLooks struct {
 	readmodel.State
 	looks chan struct{}
+	due   []readmodel.DueRun
 	next  time.Time
 }
 
 func (c countedLooks) DueRuns(time.Time, int) ([]readmodel.DueRun, time.Time, error) {
 	c.looks <- struct{}{}
-	return nil, c.next, nil
+	return c.due, c.next, nil
 }
 
 func (c countedLooks) WatchRuns(context.Context) <-chan struct{} { return nil }
@@ -125,23 +126,62 @@ func TestNoneDue(t *testing.T) {
 	defer cancel()
 	go h.RunSchedules(ctx)
 	<-state.looks
-	asleep := func() time.Duration {
-		for {
-			clock.mu.Lock()
-			for _, until := range clock.waiting {
-				rest := until.Sub(clock.now)
-				clock.mu.Unlock()
-				return rest
-			}
-			clock.mu.Unlock()
-			time.Sleep(time.Millisecond)
-		}
-	}
 	for _, want := range []time.Duration{time.Minute, time.Minute, 30 * time.Second} {
-		if got := asleep(); got != want {
+		if got := clock.asleep(); got != want {
 			t.Errorf("sleeps for %s, want %s", got, want)
 		}
 		clock.add(want)
 		<-state.looks
+	}
+}
+
+// asleep returns for how long somebody waits, once somebody does.
+func (c *setClock) asleep() time.Duration {
+	for {
+		c.mu.Lock()
+		for _, until := range c.waiting {
+			rest := until.Sub(c.now)
+			c.mu.Unlock()
+			return rest
+		}
+		c.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// slowSends takes a while for each command, which is passed on to nobody.
+type slowSends struct {
+	clock *setClock
+	takes time.Duration
+}
+
+func (s slowSends) Send(context.Context, *command.Command) error {
+	s.clock.add(s.takes)
+	return nil
+}
+
+// TestSendingIsNoRest: the next run is not later by as long as it takes to send those
+// that are due.
+func TestSendingIsNoRest(t *testing.T) {
+	for takes, want := range map[time.Duration]time.Duration{40 * time.Second: 10 * time.Second, 50 * time.Second: 0, time.Hour: 0} {
+		clock := newSetClock("2026-03-28T12:00:00Z")
+		due := []readmodel.DueRun{{Address: event.Address{Organization: "acme", Workspace: "w1", Owner: "ada", Source: "src_1"}, Version: 1, Due: clock.Now()}}
+		state := countedLooks{looks: make(chan struct{}), due: due, next: clock.Now().Add(50 * time.Second)}
+		h := New(Deps{State: state, Commands: slowSends{clock, takes}, Options: Options{Clock: clock}})
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.RunSchedules(ctx)
+		<-state.looks
+		if want > 0 {
+			if got := clock.asleep(); got != want {
+				t.Errorf("after %s of sending it sleeps for %s, want %s", takes, got, want)
+			}
+			clock.add(want)
+		}
+		select {
+		case <-state.looks:
+		case <-time.After(patience):
+			t.Errorf("after %s of sending nobody looks again", takes)
+		}
+		cancel()
 	}
 }

@@ -41,16 +41,15 @@ func (c *setClock) Now() time.Time {
 	return c.now
 }
 
-func (c *setClock) After(d time.Duration) <-chan time.Time {
+func (c *setClock) At(t time.Time) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.live {
-		return time.After(d)
+		return time.After(time.Until(t))
 	}
 	ch := make(chan time.Time, 1)
-	if c.waiting[ch] = c.now.Add(d); d <= 0 {
-		c.ring()
-	}
+	c.waiting[ch] = t
+	c.ring()
 	return ch
 }
 

@@ -8,8 +8,10 @@ import (
 // Clock tells schedules and maintenance the time. Tests set one. It is safe for concurrent use.
 type Clock interface {
 	Now() time.Time
-	// After returns a channel that receives once the duration has passed.
-	After(d time.Duration) <-chan time.Time
+	// At returns a channel that receives once it is so late, at once if it is already. A
+	// time and not a duration, so that what passes between looking at the clock and asking
+	// is not waited for again.
+	At(t time.Time) <-chan time.Time
 }
 
 // System returns the clock of the machine.
@@ -17,5 +19,5 @@ func System() Clock { return systemClock{} }
 
 type systemClock struct{}
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time                  { return time.Now() }
+func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }

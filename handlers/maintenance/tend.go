@@ -37,7 +37,7 @@ func (m *Maintenance) Run(ctx context.Context) {
 	t := &tending{of: m, sent: map[string]time.Time{}}
 	for {
 		select {
-		case <-m.Clock.After(m.Every):
+		case <-m.Clock.At(m.Clock.Now().Add(m.Every)):
 		case <-m.Stopping:
 			return
 		case <-ctx.Done():

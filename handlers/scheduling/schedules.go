@@ -58,12 +58,12 @@ func (r *Schedules) Run(ctx context.Context) {
 	changes := r.State.WatchRuns(ctx)
 	sent := map[string]time.Time{}
 	for {
-		rest, err := r.sendDue(ctx, sent)
+		until, err := r.sendDue(ctx, sent)
 		if err != nil && ctx.Err() == nil {
 			r.Log.Warn("due runs of schedules could not be sent and will be tried again", "error", err)
 		}
 		select {
-		case <-r.Clock.After(rest):
+		case <-r.Clock.At(until):
 		case <-changes:
 		case <-r.Stopping:
 			return
@@ -73,17 +73,17 @@ func (r *Schedules) Run(ctx context.Context) {
 	}
 }
 
-// sendDue sends what is due and was not sent of late, and returns how long there
-// is nothing more to do.
-func (r *Schedules) sendDue(ctx context.Context, sent map[string]time.Time) (time.Duration, error) {
+// sendDue sends what is due and was not sent of late, and returns until when there
+// is nothing more to do: by the clock as it was before, however long the sending takes.
+func (r *Schedules) sendDue(ctx context.Context, sent map[string]time.Time) (time.Time, error) {
 	now := r.Clock.Now()
 	due, next, err := r.State.DueRuns(now, runsAtOnce)
 	if err != nil {
-		return retryRuns, fmt.Errorf("look for due runs: %w", err)
+		return now.Add(retryRuns), fmt.Errorf("look for due runs: %w", err)
 	}
-	rest := longestRest
-	if !next.IsZero() && len(due) < runsAtOnce {
-		rest = max(0, min(rest, next.Sub(now)))
+	until := now.Add(longestRest)
+	if !next.IsZero() && len(due) < runsAtOnce && next.Before(until) {
+		until = next
 	}
 	sending, ctx := errgroup.WithContext(ctx)
 	sending.SetLimit(sentAtOnce)
@@ -104,9 +104,9 @@ func (r *Schedules) sendDue(ctx context.Context, sent map[string]time.Time) (tim
 	}
 	if err := sending.Wait(); err != nil {
 		clear(sent)
-		return retryRuns, err
+		return r.Clock.Now().Add(retryRuns), err
 	}
-	return rest, nil
+	return until, nil
 }
 
 // fireCommand returns the command of a due run, the same on every node.

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const clientLimit = 10 * time.Second
+const clientLimit = testLimit
 
 // goWays are the ways in which programs read with nats.go's jetstream package.
 // The events are read through cfg's filter; each way names its own consumer.

@@ -152,7 +152,7 @@ func TestSlowHandlerKeepsItsCommand(t *testing.T) {
 func TestSilentWorkerLosesItsCommand(t *testing.T) {
 	t.Parallel()
 	b := openBus(t, Config{})
-	cfg := JobsConfig{Command: "SyncSource", AckWait: 300 * time.Millisecond}
+	cfg := JobsConfig{Command: "SyncSource", AckWait: time.Second}
 	consumer, err := b.jobs.CreateConsumer(t.Context(), StreamCommands, jetstream.ConsumerConfig{ // as the workers make it
 		Durable: DurableFor("SyncSource"), FilterSubject: command.FilterFor("SyncSource"), AckPolicy: jetstream.AckExplicitPolicy, AckWait: cfg.AckWait, MaxDeliver: -1, MaxAckPending: 1_000_000, MaxWaiting: 10_000,
 	})

@@ -95,7 +95,7 @@ func TestWaitingBurnsNoDeliveries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, letters := serve(t)
-			cfg := Config{Command: "SyncSource", Concurrency: 1, PerWorkspace: 1, AckWait: 300 * time.Millisecond, MaxDeliver: 2}
+			cfg := Config{Command: "SyncSource", Concurrency: 1, PerWorkspace: 1, AckWait: time.Second, MaxDeliver: 2}
 			died := newJobs(t, b, cfg)
 			consumer, err := died.consumer(t.Context(), "SyncSource")
 			if err != nil {

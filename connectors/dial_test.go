@@ -63,7 +63,7 @@ func TestIdleReadEnds(t *testing.T) {
 		}
 	}()
 	local, _ := ParsePolicy("auto", true)
-	d := &dialer{policy: local, log: slog.New(slog.DiscardHandler), idle: 50 * time.Millisecond}
+	d := &dialer{policy: local, log: slog.New(slog.DiscardHandler), idle: 500 * time.Millisecond}
 	conn, err := d.dial(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

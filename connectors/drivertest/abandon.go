@@ -78,13 +78,26 @@ func (h Harness) testCancel(t *testing.T) {
 	}
 }
 
+// endLimit is how long goroutines may take to end after a test, on a busy machine.
+const endLimit = 30 * time.Second
+
 // leaks fails the test when goroutines that it started outlive its other
-// cleanups.
+// cleanups by endLimit.
 func leaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
+	left := func() error {
 		if err := goleak.Find(before); err != nil && !strings.Contains(err.Error(), "testing.(*T).Run") {
+			return err
+		}
+		return nil
+	}
+	t.Cleanup(func() {
+		err := left()
+		for end := time.Now().Add(endLimit); err != nil && time.Now().Before(end); {
+			err = left()
+		}
+		if err != nil {
 			buf := make([]byte, 1<<16)
 			t.Errorf("%v\n%s", err, buf[:runtime.Stack(buf, false)])
 		}

@@ -42,7 +42,7 @@ type Harness struct {
 	// driver.Scanner.
 	Divided *Divided
 	// Patience bounds how long a cancelled or abandoned read may take to let go;
-	// default 5 s.
+	// default 20 s, for a busy machine.
 	Patience time.Duration
 }
 
@@ -95,7 +95,7 @@ const KeepAll = -1
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	if h.Patience == 0 {
-		h.Patience = 5 * time.Second
+		h.Patience = 20 * time.Second
 	}
 	t.Run("Spec", h.testSpec)
 	t.Run("Check", h.testCheck)
@@ -139,7 +139,7 @@ func (h Harness) config(t *testing.T, settings any, limits driver.Limits) driver
 	}
 	dial := h.Dial
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: 5 * time.Second}).DialContext
+		dial = (&net.Dialer{Timeout: 20 * time.Second}).DialContext
 	}
 	return driver.Config{Settings: raw, Dial: dial, Files: h.Files, Limits: limits.WithDefaults(), Log: slog.New(slog.DiscardHandler)}
 }

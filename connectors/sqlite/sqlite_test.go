@@ -291,7 +291,7 @@ func TestColumnTypesReplaceWhatIsFound(t *testing.T) {
 
 func TestEndlessViewTimesOut(t *testing.T) {
 	files, _ := create(t, "a.db", `CREATE VIEW v AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0`)
-	src, err := open(t, files, `{"path":"a.db"}`, driver.Limits{Idle: 100 * time.Millisecond})
+	src, err := open(t, files, `{"path":"a.db"}`, driver.Limits{Idle: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestTokensOnOwnCluster(t *testing.T) {
 	n.as(t, "acme", "ada", "editor").post("/data/w/test-connection", object{"source_config": object{"type": "file", "connection_config": object{"path": "none.csv"}}})
 
 	nats := func(user, token, prefix string, args ...string) (string, error) {
-		cmd := exec.Command(program, append([]string{"--server", "nats://" + cluster.Address(0), "--user", user, "--password", token, "--inbox-prefix", prefix, "--timeout", "5s"}, args...)...)
+		cmd := exec.Command(program, append([]string{"--server", "nats://" + cluster.Address(0), "--user", user, "--password", token, "--inbox-prefix", prefix, "--timeout", "30s"}, args...)...)
 		cmd.Env = []string{"HOME=" + t.TempDir()}
 		out, err := cmd.CombinedOutput()
 		return string(out), err

@@ -57,7 +57,7 @@ func (a *attack) refused(name, kind string, config object, reasons ...string) {
 			}
 		}
 	}()
-	answer := a.caller.call("POST", "/data/w/connect", object{"sources": []object{{"type": kind, "name": "hostile", "connection_config": config}}}, "Prefer", "wait=100")
+	answer := a.caller.call("POST", "/data/w/connect", object{"sources": []object{{"type": kind, "name": "hostile", "connection_config": config}}}, "Prefer", "wait=150")
 	close(stop)
 	a.highest = max(a.highest, <-watched)
 	says, ok := string(answer.Body), false
@@ -79,11 +79,9 @@ func (a *attack) refused(name, kind string, config object, reasons ...string) {
 	if !ok {
 		a.t.Errorf("%s: want one of %v", name, reasons)
 	}
-	most := 60 * time.Second
-	if racing { // 64 MiB of a row, read by a tenth of a processor
-		most = 95 * time.Second
-	}
-	if took > most {
+	// 64 MiB of a row, with the race detector, read by a tenth of a processor; ten GiB or
+	// more, which some of them have, take longer.
+	if took > 150*time.Second {
 		a.t.Errorf("%s: it took %v", name, took)
 	}
 	a.calm()
@@ -160,7 +158,7 @@ func TestHostileFiles(t *testing.T) {
 			if strings.HasSuffix(name, "db") {
 				kind = "sqlite"
 			}
-			answer := a.caller.call("POST", "/data/w/connect", object{"sources": []object{{"type": kind, "name": "damaged " + kind, "connection_config": path}}}, "Prefer", "wait=100")
+			answer := a.caller.call("POST", "/data/w/connect", object{"sources": []object{{"type": kind, "name": "damaged " + kind, "connection_config": path}}}, "Prefer", "wait=150")
 			var connected struct {
 				Sources []struct{ ID string } `json:"connected_sources"`
 			}

@@ -92,7 +92,7 @@ func TestDriftIsNoticed(t *testing.T) {
 
 	n = startTestNode(t, cfg)
 	root = &caller{t: t, base: n.URL}
-	until(t, "drift", func() bool { return root.get("/readyz").Code == 503 })
+	until(t, "drift", func() bool { return root.get("/readyz").Code == 503 && n.audits.Err() != nil }) // a node that starts is not ready either
 	if logged := string(n.logs.Bytes()); !strings.Contains(logged, "in source documents, as of sequence") {
 		t.Errorf("logged\n%s", logged)
 	}

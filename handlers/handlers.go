@@ -76,7 +76,7 @@ func New(d Deps) *Handlers {
 	h := &Handlers{options: o, log: log, stopping: make(chan struct{})}
 	h.histories = &history.Histories{Events: d.Events, State: d.State, Log: log, Seam: o.Seam}
 	h.inspector = &inspect.Inspector{Connectors: d.Connectors, Vault: d.Vault, Limit: o.InspectLimit, MaxTables: o.MaxTables, MaxColumns: o.MaxColumns}
-	h.logs = &sourcelog.Logs{Inspector: h.inspector, Commands: d.Commands, LetGo: d.LetGo, Limit: o.ReleaseLimit, RetryDelay: o.RetryDelay}
+	h.logs = &sourcelog.Logs{Inspector: h.inspector, Vault: d.Vault, Commands: d.Commands, LetGo: d.LetGo, Limit: o.ReleaseLimit, RetryDelay: o.RetryDelay}
 	h.sources = &sources.Sources{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault}
 	h.removals = &removal.Removals{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault, Lake: d.Lake, Keep: o.Keep, RetryDelay: o.RetryDelay}
 	h.sweeper = &removal.Sweeper{State: d.State, Commands: d.Commands, Every: o.SweepEvery, Log: log}

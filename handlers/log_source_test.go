@@ -212,6 +212,9 @@ func (s *loggedSession) Release(_ context.Context, reader string) error {
 func (s *loggedSession) Confirm(_ context.Context, position string) error {
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
+	if _, there := s.l.readers[s.capture.Reader]; !there {
+		return driver.E(driver.ErrUnreachable, nil, "the server has ended the connection")
+	}
 	n, err := strconv.Atoi(position)
 	if err == nil {
 		s.l.readers[s.capture.Reader] = n

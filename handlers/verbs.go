@@ -37,7 +37,7 @@ func verbs() map[string]verb {
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.sources.Connect) },
 			concurrency: 8, share: half, failed: connectGivenUp,
 			settle: func(ctx context.Context, h *Handlers, j *history.Job) error {
-				return h.sources.SettleSecrets(ctx, j, j.Data.(*command.ConnectSource))
+				return h.sources.Settle(ctx, j, j.Data.(*command.ConnectSource))
 			},
 		},
 		"TestConnection": {

@@ -57,6 +57,9 @@ type ChangesGivenUp struct {
 	Released bool   `json:"released"`           // the source retains nothing for the reader any more
 	Reason   Reason `json:"reason"`
 	Message  string `json:"message"` // why; what is left at the source, and how it is removed
+	// Left is the sequence of the SourceConnected by which the source has left the server
+	// that this is about; 0 for the server that it has.
+	Left uint64 `json:"left,omitempty"`
 }
 
 // EventName returns the literal name of the event on the wire, which never changes.

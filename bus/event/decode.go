@@ -361,6 +361,7 @@ func (p *scanner) sourceConnected(d *SourceConnected) {
 	if p.field("sync") {
 		d.Sync = p.raw()
 	}
+	p.flag(&d.Moved, "moved")
 }
 
 func (p *scanner) operationAccepted(d *OperationAccepted) {

@@ -83,6 +83,10 @@ type SourceConnected struct {
 	Metadata      json.RawMessage `json:"metadata,omitempty"`   // the caller's own
 	Unchanged     bool            `json:"unchanged,omitempty"`  // the configuration equals the previous one: no new version
 	Sync          json.RawMessage `json:"sync,omitempty"`       // sync options that the source stores
+	// Moved says that the source has left a server that keeps, or may keep, its log of
+	// changes: its position there is no longer valid. A ChangesGivenUp whose Left is this
+	// event's sequence says what became of that log.
+	Moved bool `json:"moved,omitempty"`
 }
 
 // SourceConnectFailed ends a target that could not be connected. A source that

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,18 @@ type View struct {
 // Restorable reports whether the source was removed and its history still allows
 // to restore it; whether its time has passed is another question.
 func (v View) Restorable() bool { return v.Removal != nil && !v.Removal.Purged }
+
+// Keeps reports whether sealed secrets are those of the source, or of a server that it has
+// left (see Left).
+func (v View) Keeps(ref string, except uint64) bool {
+	return ref != "" && (v.SecretRef == ref || v.LeftWith(ref, except))
+}
+
+// LeftWith reports whether sealed secrets are those of a server that the source has left and
+// that may still keep a log for it; the one that was left at except does not count.
+func (v View) LeftWith(ref string, except uint64) bool {
+	return slices.ContainsFunc(v.Left, func(l readmodel.Left) bool { return l.SecretRef == ref && l.Moved != except })
+}
 
 // Load returns the source with every event in it that was stored when load was
 // called.

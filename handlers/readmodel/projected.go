@@ -42,6 +42,10 @@ func (p projected) Source(a event.Address) (Source, error) {
 	if s.Changes != nil {
 		source.Changes = Changes(*s.Changes)
 	}
+	source.Moved = s.Moved
+	for _, l := range s.Left {
+		source.Left = append(source.Left, Left(l))
+	}
 	if k := s.Schedule; k != nil {
 		source.Schedule = &Scheduled{Schedule: k.Schedule, Version: k.Version, Sentence: k.Sentence, Anchor: timeOf(k.Anchor), Next: timeOf(k.NextRun), AfterSync: k.AfterSync, Since: timeOf(k.Since)}
 		if r := k.LastRun; r != nil {
@@ -56,7 +60,7 @@ func (p projected) Source(a event.Address) (Source, error) {
 		return Source{}, err
 	}
 	source.Running = &Running{
-		SyncID: s.Running.SyncID, Attempt: s.Running.Attempt, Fence: s.Running.Fence, Operation: s.Running.Operation,
+		SyncID: s.Running.SyncID, Attempt: s.Running.Attempt, Fence: s.Running.Fence, Mode: sync.Mode, Operation: s.Running.Operation,
 		Started: sync.StartedAt, Updated: sync.UpdatedAt,
 	}
 	return source, nil
@@ -108,7 +112,7 @@ func (p projected) Sync(a event.Address, syncID string) (Sync, error) {
 	if err != nil {
 		return Sync{}, err
 	}
-	return Sync{Ended: s.Ended(), Attempt: s.Attempt, Started: s.StartedAt}, nil
+	return Sync{Ended: s.Ended(), Mode: s.Mode, Attempt: s.Attempt, Started: s.StartedAt}, nil
 }
 
 func (p projected) Operation(a event.Address, id string) (Operation, error) {

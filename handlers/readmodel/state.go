@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"headwater/bus/command"
 	"headwater/bus/event"
 )
 
@@ -68,7 +69,24 @@ type Source struct {
 	ScheduleVersion int // of the last schedule, also once that is removed
 	// Changes is the source's place in its log; without a Position it follows none.
 	Changes Changes
+	// Moved is the sequence of the SourceConnected that moved the source last to a server
+	// without its log, 0 for none. A position is one in the log of the server that the
+	// source had when Moved was the same.
+	Moved uint64
+	Left  []Left // servers that may keep a log for it, which it has left
 }
+
+// Left is a server that a source has left, and that may still keep its log of changes.
+type Left struct {
+	Moved     uint64 // sequence of the SourceConnected by which it was left
+	Connector string
+	Config    json.RawMessage
+	SecretRef string
+	Position  string // up to which everything had landed
+}
+
+// Captures reports whether a sync that follows the source's log is under way.
+func (s Source) Captures() bool { return s.Running != nil && s.Running.Mode == command.Capture }
 
 // Changes is a source's place in its log of changes.
 type Changes struct {
@@ -123,6 +141,7 @@ type Running struct {
 	SyncID    string
 	Attempt   int
 	Fence     uint64 // sequence of its newest SyncStarted
+	Mode      string
 	Operation event.Operation
 	Started   time.Time // its first attempt
 	Updated   time.Time // its newest event
@@ -145,6 +164,7 @@ type Scheduled struct {
 // Sync is one sync, under way or ended.
 type Sync struct {
 	Ended   bool
+	Mode    string
 	Attempt int
 	Started time.Time
 }

@@ -41,7 +41,8 @@ type removing struct {
 	j        *history.Job
 	c        *command.RemoveSource
 	purges   bool
-	held     bool // its server keeps a log for it, and was not asked to let go
+	held     bool // a server keeps a log for it, or may, and was not asked to let go
+	cut      bool // a sync was ended that may have taken up a log of which the history does not know
 	asked    bool
 	released bool
 	notes    []string
@@ -53,7 +54,14 @@ func (r *removing) letGo(ctx context.Context) (err error) {
 		return err
 	}
 	r.asked = true
-	r.released, r.notes, err = r.of.Logs.ReleaseRemoved(ctx, r.j, v, r.c.Purge || r.of.Keep <= 0)
+	if _, err := r.of.Logs.Leave(ctx, r.j, 0); err != nil {
+		return err
+	}
+	if v.Changes.Position != "" {
+		r.released, r.notes, err = r.of.Logs.ReleaseRemoved(ctx, r.j, v, r.c.Purge || r.of.Keep <= 0)
+	} else if r.cut {
+		r.notes, err = r.of.Logs.ReleaseUnsaid(ctx, r.j, v)
+	}
 	return err
 }
 
@@ -74,6 +82,7 @@ func (r *removing) next(v history.View) (history.Move, error) {
 	case v.Missing() != nil:
 		return j.RejectedFor(v.Missing()), nil
 	case v.Running != nil:
+		r.cut = r.cut || v.Captures()
 		return j.Cancelled(v.Running.SyncID, v.Running.Operation, event.ReasonSourceRemoved, "the source was removed"), nil
 	}
 	if m, wait := r.log(v, purges); wait || m.Data != nil {
@@ -91,8 +100,9 @@ func (r *removing) next(v history.View) (history.Move, error) {
 // log returns the event that tells what became of the log that a source's server
 // keeps for it, once that was asked to let go; wait says that it is to be first.
 func (r *removing) log(v history.View, purges bool) (m history.Move, wait bool) {
+	none := v.Changes.Position == ""
 	switch {
-	case v.Changes.Position == "":
+	case none && (r.asked || !r.cut && len(v.Left) == 0):
 		return history.Move{}, false
 	case !r.asked:
 		r.held = true

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
+	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -14,39 +17,103 @@ import (
 	"headwater/handlers/history"
 	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
+	"headwater/handlers/readmodel"
 )
 
-// MoveAway releases the log at the server that an update is about to move a source away
-// from, while its settings and secrets are still there. If the new server has the log, it
-// is the old one by another name, or one that took over: nothing is released. A failure to
-// release is in ChangesGivenUp, with what to do at the old server, and is not returned; a
-// new server that cannot be asked is.
-func (l *Logs) MoveAway(ctx context.Context, j *history.Job, c *command.ConnectSource) error {
-	v, err := j.Load(ctx)
-	if err != nil || v.Ended || v.Changes.Position == "" || !elsewhere(v, c) {
-		return err
-	}
-	holds, err := l.holds(ctx, j, inspect.Settings{Connector: c.Connector, Config: c.Config, SecretRef: c.SecretRef})
-	if err != nil || holds {
-		return err
-	}
-	failed := l.Release(ctx, j, v)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	message := "the source was moved from " + serverOf(v.Config) + ", whose server keeps the log for it no more: the next sync of mode cdc reads the tables whole"
-	if failed != nil {
-		message = fmt.Sprintf("the source was moved from %s; %s%s. The next sync of mode cdc reads the tables whole", serverOf(v.Config), Unreleased(ReaderOf(j.Address), failed), l.byHand(j, v.Connector))
-	}
-	_, err = j.Advance(ctx, func(now history.View) (history.Move, error) {
-		if now.Ended || now.ConfigVersion != v.ConfigVersion || now.Changes.Position == "" {
-			return history.Move{}, nil
+// MayLeave reports whether a command names another server or database than the source has,
+// and that one keeps, or may keep, a log for it: one that is read, or about to be.
+func MayLeave(v history.View, c *command.ConnectSource) bool {
+	return v.Connected && elsewhere(v, c) && (v.Changes.Position != "" || v.Captures())
+}
+
+// Alike reports whether the server that a command names may be the one that the source has,
+// by another name: Holds tells, then. While a server that was left may still keep a log of
+// the same name, an answer would prove nothing, so it is taken for another one.
+func Alike(v history.View, c *command.ConnectSource) bool {
+	return v.Connector == c.Connector && len(v.Left) == 0
+}
+
+// Holds reports whether the server that a command names keeps the source's log, because it
+// is the one that the source has, by another name, or one that took over.
+func (l *Logs) Holds(ctx context.Context, j *history.Job, c *command.ConnectSource) (bool, error) {
+	return l.holds(ctx, j, inspect.Settings{Connector: c.Connector, Config: c.Config, SecretRef: c.SecretRef})
+}
+
+// Leave has the servers that a source was moved away from let go of its log, and reports
+// whether one is left. It does so itself only while no sync of mode cdc runs: such a sync may
+// still read there, and calls ReleaseLeft before it goes on. That is waited for, at most wait.
+func (l *Logs) Leave(ctx context.Context, j *history.Job, wait time.Duration) (left bool, err error) {
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	changes, over := j.State.Watch(watch, j.Address), time.After(wait)
+	for {
+		v, err := j.Load(ctx)
+		switch {
+		case err != nil:
+			return false, err
+		case len(v.Left) == 0 || !v.Connected && !v.Restorable():
+			return false, nil
+		case !v.Captures():
+			return false, l.ReleaseLeft(ctx, j, v, func(next func(history.View) (history.Move, error)) error {
+				_, err := j.Advance(ctx, next)
+				return err
+			})
 		}
-		m := GivenUp(j, v, failed == nil, message)
-		m.Data.(*event.ChangesGivenUp).Reason, m.Stop = event.ReasonConflict, true
-		return m, nil
-	})
-	return err
+		select {
+		case <-changes:
+		case <-over:
+			return true, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// ReleaseLeft has every server that the source was moved away from drop the log that it keeps,
+// and forgets how it was reached. tell appends the event that a function decides on. A
+// failure to release is in that event, with what to do at the server, and is not returned;
+// the error is of ctx, or of tell. It may be repeated.
+func (l *Logs) ReleaseLeft(ctx context.Context, j *history.Job, v history.View, tell func(func(history.View) (history.Move, error)) error) error {
+	for _, left := range v.Left {
+		failed := l.release(ctx, j, func(ctx context.Context) (extract.Session, error) {
+			return l.Inspector.Open(ctx, j, inspect.Settings{Connector: left.Connector, Config: left.Config, SecretRef: left.SecretRef}, driver.Limits{})
+		})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		j.Seam("left")
+		used := false
+		if err := tell(func(now history.View) (history.Move, error) {
+			used = now.Keeps(left.SecretRef, left.Moved)
+			return l.leftBehind(j, now, left, failed), nil
+		}); err != nil {
+			return err
+		}
+		if left.SecretRef == "" || used {
+			continue
+		}
+		if err := l.Vault.Forget(ctx, j.Address, left.SecretRef); err != nil {
+			j.Log.Warn("the secrets of a server that a source has left stay sealed until the source is removed", "error", err)
+		}
+	}
+	return nil
+}
+
+// leftBehind returns the event that says what became of the log at a server that the source
+// has left, none if that was told.
+func (l *Logs) leftBehind(j *history.Job, now history.View, left readmodel.Left, failed error) history.Move {
+	if !slices.ContainsFunc(now.Left, func(one readmodel.Left) bool { return one.Moved == left.Moved }) {
+		return history.Move{}
+	}
+	server := serverOf(left.Config)
+	message := "the source was moved from " + server + ", whose server keeps the log for it no more: the next sync of mode cdc reads the tables whole"
+	if failed != nil {
+		message = fmt.Sprintf("the source was moved from %s; %s%s. The next sync of mode cdc reads the tables whole", server, Unreleased(ReaderOf(j.Address), failed), l.byHand(j, left.Connector))
+	}
+	return history.Move{Stop: true, Discriminator: "left " + strconv.FormatUint(left.Moved, 10), Data: &event.ChangesGivenUp{
+		Meta: j.Meta(false), SyncID: history.SyncOf(j.Data), Reader: ReaderOf(j.Address), Position: left.Position, Released: failed == nil,
+		Reason: event.ReasonConflict, Message: message, Left: left.Moved,
+	}}
 }
 
 // holds reports whether the server of the settings keeps the source's log.

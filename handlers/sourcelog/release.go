@@ -24,20 +24,33 @@ import (
 // safe for concurrent use.
 type Logs struct {
 	Inspector  *inspect.Inspector
+	Vault      Vault
 	Commands   history.Commands              // where ReleaseChanges is sent
 	LetGo      func(connector string) string // driver.Spec.LetGo of a connector; nil for none
 	Limit      time.Duration                 // for a server to let its log go
 	RetryDelay time.Duration
 }
 
+// Vault keeps the sealed secrets of sources. *seal.Vault is one.
+type Vault interface {
+	// Forget removes the secrets that ref names; it may be repeated.
+	Forget(ctx context.Context, a event.Address, ref string) error
+}
+
 // Release has a source's server drop the log that it keeps for this reader. Transient
 // failures, and a log that is still being read, are tried again for ReleaseLimit; then the
 // last error is returned.
 func (l *Logs) Release(ctx context.Context, j *history.Job, v history.View) error {
+	return l.release(ctx, j, func(ctx context.Context) (extract.Session, error) {
+		return l.Inspector.OpenCurrent(ctx, j, v, driver.Limits{})
+	})
+}
+
+func (l *Logs) release(ctx context.Context, j *history.Job, open func(context.Context) (extract.Session, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Limit, driver.E(driver.ErrTimeout, nil, "the source did not let its log go in time"))
 	defer cancel()
 	for {
-		err := l.releaseOnce(ctx, j, v)
+		err := l.releaseOnce(ctx, j, open)
 		if err == nil || ctx.Err() != nil || !outcome.IsTransient(err) && !errors.Is(err, driver.ErrLimit) {
 			return outcome.CauseOf(ctx, err)
 		}
@@ -49,8 +62,8 @@ func (l *Logs) Release(ctx context.Context, j *history.Job, v history.View) erro
 	}
 }
 
-func (l *Logs) releaseOnce(ctx context.Context, j *history.Job, v history.View) error {
-	conn, err := l.Inspector.OpenCurrent(ctx, j, v, driver.Limits{})
+func (l *Logs) releaseOnce(ctx context.Context, j *history.Job, open func(context.Context) (extract.Session, error)) error {
+	conn, err := open(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,6 +108,19 @@ func (l *Logs) ReleaseRemoved(ctx context.Context, j *history.Job, v history.Vie
 	}
 	j.Log.Warn("a removed source's log of changes could not be released and will be tried again", "error", err)
 	return false, []string{Unreleased(ReaderOf(j.Address), err) + l.byHand(j, v.Connector) + "; this is tried again until the source can be restored no more"}, nil
+}
+
+// ReleaseUnsaid releases a log of which the history does not know, but that a sync which was
+// ended may have taken up. notes say so to people if that fails; the error is of ctx alone.
+func (l *Logs) ReleaseUnsaid(ctx context.Context, j *history.Job, v history.View) (notes []string, err error) {
+	if err = l.Release(ctx, j, v); ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err == nil {
+		return nil, nil
+	}
+	_, message := outcome.Explain(err)
+	return []string{fmt.Sprintf("a sync was ended that may have taken up the log, and the server could not be asked to keep none for the reader %s: %s%s", ReaderOf(j.Address), message, l.byHand(j, v.Connector))}, nil
 }
 
 // ReleaseLater sends ReleaseChanges if the log could not be released when the source was

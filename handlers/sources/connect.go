@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -45,6 +46,8 @@ type Vault interface {
 //
 //	settings differ, schema differs:  SourceConnected, SchemaDiscovered (final)
 //	settings differ:                  SourceConnected (final)
+//	a server with a log is left:      SourceConnected, ChangesGivenUp, and SchemaDiscovered
+//	                                  or SourceConnected, unchanged (final)
 //	schema differs:                   SchemaDiscovered (final)
 //	nothing differs:                  SourceConnected, unchanged (final)
 //	not connected:                    SourceConnectFailed (final)
@@ -68,16 +71,24 @@ func (s *Sources) Connect(ctx context.Context, j *history.Job, c *command.Connec
 				return err
 			}
 		}
-		if why == nil {
-			if err := s.Logs.MoveAway(ctx, j, c); err != nil {
-				return err
-			}
-		}
-		if err := s.recordConnect(ctx, j, c, found, why); err != nil {
+		if err := (&connecting{s: s, j: j, c: c, found: found, why: why}).record(ctx); err != nil {
 			return err
 		}
 	}
-	return s.SettleSecrets(ctx, j, c)
+	return s.Settle(ctx, j, c)
+}
+
+// Settle does what else must not be left behind once the command's target has ended:
+// secrets that nobody uses, and logs at servers that the source has left. While a sync may
+// still read such a log it snoozes.
+func (s *Sources) Settle(ctx context.Context, j *history.Job, c *command.ConnectSource) error {
+	if err := s.settleSecrets(ctx, j, c); err != nil {
+		return err
+	}
+	if left, err := s.Logs.Leave(ctx, j, 0); err != nil || !left {
+		return err
+	}
+	return bus.Snooze(5 * s.Logs.RetryDelay)
 }
 
 // refusal returns why a source cannot be connected under its name, nil if it
@@ -114,67 +125,6 @@ func dead(j *history.Job, v history.View, name string) (bool, error) {
 		return false, fmt.Errorf("read the name's state: %w", err)
 	}
 	return id != j.Address.Source, nil
-}
-
-// recordConnect writes the outcome of an inspection, and then forgets the
-// secrets that the new ones replace. A worker that dies between the two leaves
-// the old ones sealed until the source is removed.
-func (s *Sources) recordConnect(ctx context.Context, j *history.Job, c *command.ConnectSource, found schema.Found, why error) error {
-	var replaced string
-	_, err := j.Advance(ctx, func(v history.View) (history.Move, error) {
-		if v.Ended {
-			return history.Move{}, nil
-		}
-		refused, err := s.refusal(ctx, j, v, c)
-		if err != nil {
-			return history.Move{}, err
-		}
-		if refused != nil {
-			why = refused
-		}
-		if why != nil {
-			replaced = ""
-			return history.Move{Data: ConnectFailed(j, c, why)}, nil
-		}
-		sync, err := keptBy(v, c)
-		if err != nil {
-			return history.Move{}, err
-		}
-		same := v.Repeated
-		if !same {
-			if same, err = s.same(ctx, j, v, c); err != nil {
-				return history.Move{}, err
-			}
-		}
-		if same && v.SecretRef != c.SecretRef {
-			replaced = ""
-		}
-		schema, err := inspect.NewSchema(j, true, "connect", "", found)
-		if err != nil {
-			return history.Move{}, err
-		}
-		if !same {
-			replaced = v.SecretRef
-			return history.Move{Discriminator: "changed", Data: &event.SourceConnected{
-				Meta: j.Meta(schema.Data == nil), Name: c.Name, Type: c.Type, Connector: c.Connector,
-				ConfigVersion: v.ConfigVersion + 1, Config: c.Config, SecretRef: c.SecretRef, Metadata: c.Metadata, Sync: sync,
-			}}, nil
-		}
-		if schema.Data != nil {
-			return schema, nil
-		}
-		return history.Move{Discriminator: "unchanged", Data: &event.SourceConnected{
-			Meta: j.Meta(true), Name: v.Name, Type: v.Type, Connector: v.Connector, ConfigVersion: v.ConfigVersion,
-			Config: v.Config, SecretRef: v.SecretRef, Metadata: v.Metadata, Sync: v.Sync, Unchanged: true,
-		}}, nil
-	})
-	if err != nil || replaced == "" || replaced == c.SecretRef {
-		return err
-	}
-	if err := s.Vault.Forget(ctx, j.Address, replaced); err != nil {
-		return fmt.Errorf("forget the replaced secrets: %w", err)
-	}
-	return nil
 }
 
 // ConnectFailed returns the outcome of a connect that failed.
@@ -227,9 +177,9 @@ func (s *Sources) same(ctx context.Context, j *history.Job, v history.View, c *c
 	return sameJSON(secrets[0], secrets[1]), nil
 }
 
-// SettleSecrets forgets the command's sealed secrets when its target has ended
+// settleSecrets forgets the command's sealed secrets when its target has ended
 // and the source does not use them.
-func (s *Sources) SettleSecrets(ctx context.Context, j *history.Job, c *command.ConnectSource) error {
+func (s *Sources) settleSecrets(ctx context.Context, j *history.Job, c *command.ConnectSource) error {
 	ref := c.SecretRef
 	v, err := j.Load(ctx)
 	if err != nil {
@@ -247,7 +197,7 @@ func (s *Sources) SettleSecrets(ctx context.Context, j *history.Job, c *command.
 		}
 		return nil
 	}
-	if ref == "" || v.SecretRef == ref {
+	if ref == "" || v.Keeps(ref, 0) {
 		return nil
 	}
 	if err := s.Vault.Forget(ctx, j.Address, ref); err != nil {

@@ -77,6 +77,8 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 		ask.Landed = ""
 	}
 	c.at = time.Now()
+	f.unsaid = f.unsaid || anew
+	f.j.Seam("capturing")
 	if c.Captured, err = f.log.Capture(work, ask); err != nil {
 		return c, err
 	}
@@ -91,6 +93,7 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 		if err := f.at.tell(f, true); err != nil {
 			return c, err
 		}
+		f.unsaid = false
 	}
 	if err := f.refused(c.Refused); err != nil {
 		return c, err
@@ -218,7 +221,8 @@ func (f *follower) load(work context.Context, c captured) error {
 }
 
 // read reads tables whole, over connections of their own, because the capture's holds the
-// moment. It returns when all have ended, with what ended the work, if anything did.
+// moment. It returns when all have ended, with what ended the reading before, if anything
+// did.
 func (f *follower) read(work context.Context, runs []*tableRun, c captured) error {
 	m := &f.moment
 	m.name, m.at, m.left, m.begun = c.Moment, c.at, len(runs), make(chan struct{})
@@ -227,23 +231,25 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 		queue <- t
 	}
 	close(queue)
-	defer f.report(work, f.stop)()
-	defer f.guard(work)()
+	ctx, stop := context.WithCancelCause(work)
+	defer stop(nil)
+	defer f.report(ctx, stop)()
+	defer f.guard(ctx, stop)()
 	var wg sync.WaitGroup
 	for _, l := range f.landers(len(runs)) {
 		wg.Go(func() {
 			defer l.close()
 			defer f.width.leave(l)
 			for t := range queue {
-				if err := l.table(f.base, work, t); err != nil {
-					f.stop(err)
+				if err := l.table(f.base, ctx, t); err != nil {
+					stop(err)
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return context.Cause(work)
+	return context.Cause(ctx)
 }
 
 // loaded finds where the changes go on to a table that was read whole. If it could not be

@@ -24,11 +24,12 @@ import (
 // connection is lost, the tables have changed or one of them has to be read whole; the
 // next goes on where the history says. It returns nil when the sync has ended as it
 // should, and takes over conn. stop ends work with a cause.
-func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn extract.Session) error {
+func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFunc, conn extract.Session) (err error) {
 	f := &follower{attempt: a, base: ctx, stop: stop, reader: sourcelog.ReaderOf(a.j.Address), conn: conn, known: map[string]*tableRun{}, met: map[string]bool{}, passed: map[string]bool{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
 	f.at.committed, f.at.fresh = orZero(a.source.Changes.CommittedAt), orZero(a.source.Changes.FreshUntil)
 	defer f.close()
+	defer func() { f.forsake(err) }()
 	defer func() { a.changes = f.at.changes() }()
 	for {
 		err := f.round(work)
@@ -81,6 +82,7 @@ type follower struct {
 	// changes, with the time when that was found.
 	unlogged map[string]time.Time
 	at       place
+	unsaid   bool // the log was taken up anew, and the history does not have its position
 
 	rounds int
 	tries  int       // rounds in a row without a commit
@@ -114,6 +116,15 @@ func (f *follower) round(work context.Context) error {
 	if err := f.open(work); err != nil {
 		return err
 	}
+	round, stop := context.WithCancelCause(work)
+	defer stop(nil)
+	defer f.heed(round, stop)()
+	return outcome.CauseOf(round, f.follow(round))
+}
+
+// follow is a round whose source is open. Its context ends with errGiven when the source is
+// moved.
+func (f *follower) follow(work context.Context) error {
 	defer f.abort()
 	if err := f.begin(work); err != nil {
 		return err
@@ -136,17 +147,19 @@ func (f *follower) round(work context.Context) error {
 // ReasonUnsupported for a source without a log.
 func (f *follower) open(work context.Context) error {
 	if f.conn == nil {
-		if f.given(work) {
+		given, moved := f.given(work)
+		if given {
 			f.at.forget()
 		}
-		v, err := f.j.Load(work)
+		if err := f.renew(f.base, work); err != nil {
+			return err
+		}
+		f.unsaid = f.unsaid && !moved
+		conn, err := f.h.Inspector.OpenCurrent(work, f.j, f.source, limitsOf(f.options))
 		if err != nil {
 			return err
 		}
-		f.source = v
-		if f.conn, err = f.h.Inspector.OpenCurrent(work, f.j, v, limitsOf(f.options)); err != nil {
-			return err
-		}
+		f.conn = conn
 	}
 	if f.rounds > 1 {
 		found, err := f.h.Inspector.Discover(work, f.j, f.conn)
@@ -204,13 +217,11 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 		return false, err
 	case errors.Is(err, errAgain), errors.Is(err, driver.ErrRetyped):
 		return f.lookAgain(work, err)
-	case errors.Is(err, errGiven) || errors.Is(err, driver.ErrReplaced) && f.given(ctx):
-		f.close()
-		f.at.forget()
-		if f.tries++; f.tries > maxAgain {
-			return false, f.gone(err)
-		}
-		return true, f.rest(work, f.tries) // until the source's new settings are known
+	}
+	if given, moved := f.given(ctx); given || errors.Is(err, errGiven) {
+		return f.anew(work, err, moved)
+	}
+	switch {
 	case errors.Is(err, driver.ErrReplaced):
 		return false, f.gone(err)
 	case !mayPass(err):
@@ -226,11 +237,27 @@ func (f *follower) again(ctx, work context.Context, err error) (again bool, why 
 	}
 	_, message := outcome.Explain(err)
 	if f.follows > 0 && f.tries == 1 { // the state has changed: each try after it is not told
-		if err := f.at.say(f, "it is tried again, with growing pauses: "+message); err != nil {
+		if err := f.at.say(f, "it is tried again, with growing pauses: "+message); errors.Is(err, errGiven) {
+			return f.again(ctx, work, err)
+		} else if err != nil {
 			return false, err
 		}
 	}
 	f.j.Log.Debug("the log of changes is taken up again", "try", f.tries, "error", err)
+	return true, f.rest(work, f.tries)
+}
+
+// anew has the next round read the tables whole and take up another log, because the one
+// that was read was given up, at once if that is so because the source was moved.
+func (f *follower) anew(work context.Context, err error, moved bool) (again bool, why error) {
+	f.close()
+	f.at.forget()
+	if f.tries++; f.tries > maxAgain {
+		return false, f.gone(err)
+	}
+	if moved {
+		return true, nil
+	}
 	return true, f.rest(work, f.tries)
 }
 
@@ -272,7 +299,7 @@ func (f *follower) gone(err error) error {
 
 // rest waits before another round, the nth time: RetryDelay, and twice as long each time, up
 // to 5 minutes. It writes heartbeats meanwhile, and returns early with the cause of work's end,
-// or with nil if a continuous sync is wanted no more.
+// or with nil if the source was moved, or a continuous sync is wanted no more.
 func (f *follower) rest(work context.Context, nth int) error {
 	pause := f.h.Options.RetryDelay
 	for range nth - 1 {
@@ -281,9 +308,12 @@ func (f *follower) rest(work context.Context, nth int) error {
 	heartbeat := time.NewTicker(f.h.Options.HeartbeatEvery)
 	defer heartbeat.Stop()
 	over := time.After(pause)
+	resting, stop := context.WithCancelCause(work)
+	defer stop(nil)
+	defer f.heed(resting, stop)()
 	for {
 		select {
-		case <-work.Done():
+		case <-resting.Done():
 			return context.Cause(work)
 		case <-over:
 			return nil

@@ -13,9 +13,9 @@ const loading = ", while tables were read whole; raise sync_options.lag_limit_by
 
 // guard watches how much of its log the source keeps while tables are read whole, which
 // may take hours: nothing is confirmed meanwhile, so the log grows. It asks every
-// HeartbeatEvery, applies the same bounds as while changes are read, and ends the work if
-// the log is gone. The caller calls end, which waits for its goroutine.
-func (f *follower) guard(work context.Context) (end func()) {
+// HeartbeatEvery, applies the same bounds as while changes are read, and ends the work, by
+// stop, if the log is gone. The caller calls end, which waits for its goroutine.
+func (f *follower) guard(work context.Context, stop context.CancelCauseFunc) (end func()) {
 	if f.log == nil || len(f.tables) == 0 || f.at.position() == "" {
 		return func() {}
 	}
@@ -34,7 +34,7 @@ func (f *follower) guard(work context.Context) (end func()) {
 			}
 			if err := f.look(work); err != nil {
 				if work.Err() == nil {
-					f.stop(err)
+					stop(err)
 				}
 				return
 			}

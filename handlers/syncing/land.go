@@ -111,7 +111,7 @@ func (l *lander) table(ctx, work context.Context, t *tableRun) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping):
+		case errors.As(err, &lost), errors.As(err, &unwritten), errors.Is(err, outcome.ErrStopping), errors.Is(err, errGiven):
 			return err
 		case errors.As(err, &missed):
 			l.close()

@@ -30,10 +30,15 @@ func (a *attempt) leaveLog(ctx context.Context) error {
 		return nil
 	}
 	a.changes = nil
-	return a.journal.write(ctx, history.Move{Discriminator: v.Changes.Position, Data: &event.ChangesGivenUp{
-		Meta: a.j.Meta(false), SyncID: a.id, Reader: sourcelog.ReaderOf(a.j.Address), Position: v.Changes.Position, Released: true, Reason: event.ReasonConflict,
-		Message: "no table follows the log any more, as syncs read them whole or by another mode: the source's server keeps it no more, and the next sync of mode cdc reads the tables whole",
-	}})
+	return a.journal.decide(ctx, func(now history.View) (history.Move, error) {
+		if now.Moved != v.Moved || now.Changes.Position == "" {
+			return history.Move{}, nil // it was the log of a server that the source has left
+		}
+		return history.Move{Discriminator: v.Changes.Position, Data: &event.ChangesGivenUp{
+			Meta: a.j.Meta(false), SyncID: a.id, Reader: sourcelog.ReaderOf(a.j.Address), Position: v.Changes.Position, Released: true, Reason: event.ReasonConflict,
+			Message: "no table follows the log any more, as syncs read them whole or by another mode: the source's server keeps it no more, and the next sync of mode cdc reads the tables whole",
+		}}, nil
+	})
 }
 
 // followed reports whether a table that the source offers follows its log. What this sync
@@ -56,11 +61,4 @@ func (a *attempt) followed() (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// given reports whether the log was given up while this sync read it. The sync then has
-// no position, and reads the tables whole at the server that the source now has.
-func (f *follower) given(ctx context.Context) bool {
-	v, err := f.j.Load(ctx)
-	return err == nil && v.Changes.Position == "" && !f.at.tellsNothing()
 }

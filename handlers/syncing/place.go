@@ -11,8 +11,8 @@ import (
 	"headwater/handlers/history"
 )
 
-// errGiven says that the log was given up while this sync read it, as by an update that
-// moved the source: the position that was to be written is no longer valid.
+// errGiven says that the log was given up while this sync read it, or that an update moved
+// the source to another server: the position that was to be written is no longer valid.
 var errGiven = errors.New("the log of changes was given up meanwhile")
 
 // place is the position of a sync in its source's log. The order is always: commits of
@@ -241,7 +241,7 @@ func (p *place) write(f *follower) (wrote bool, err error) {
 	}
 	id, given := p.nextLocked(f), false
 	if err := f.journal.decide(f.base, func(v history.View) (history.Move, error) {
-		if given = p.told != "" && v.Changes.Position == ""; given {
+		if given = f.left(v.Source) || p.told != "" && v.Changes.Position == ""; given {
 			return history.Move{}, nil
 		}
 		return history.Move{Discriminator: id, Data: &event.ChangesLanded{
@@ -277,7 +277,8 @@ func (p *place) say(f *follower, message string) error {
 }
 
 // warn writes ChangesLagging: the source keeps too much of its log, or with over no
-// longer does. Without a position it writes nothing.
+// longer does. Without a position it writes nothing. It returns errGiven if the log was
+// given up meanwhile, or the error of the event.
 func (p *place) warn(f *follower, over bool, message string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -285,9 +286,12 @@ func (p *place) warn(f *follower, over bool, message string) error {
 	if c == nil {
 		return nil
 	}
-	if err := f.journal.write(f.base, history.Move{Discriminator: p.nextLocked(f), Data: &event.ChangesLagging{
-		Meta: f.j.Meta(false), SyncID: f.id, Over: over, WarnBytes: f.options.LagWarn, Changes: *c, Message: message,
-	}}); err != nil {
+	id := p.nextLocked(f)
+	if err := f.write(func() history.Move {
+		return history.Move{Discriminator: id, Data: &event.ChangesLagging{
+			Meta: f.j.Meta(false), SyncID: f.id, Over: over, WarnBytes: f.options.LagWarn, Changes: *c, Message: message,
+		}}
+	}); err != nil {
 		return err
 	}
 	p.lagging = !over

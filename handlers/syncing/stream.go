@@ -199,6 +199,9 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 		return errAgain
 	}
 	s, err := f.j.State.Source(f.j.Address)
+	if err == nil && f.left(s) {
+		return errGiven
+	}
 	if err != nil || f.wanted(s) && s.ConfigVersion == f.source.ConfigVersion { // other settings are those of the next one
 		return err
 	}
@@ -262,7 +265,8 @@ func (f *follower) bounds(kept int64, loading string) error {
 }
 
 // giveUp releases the log and writes ChangesGivenUp, whether or not the source could be
-// reached. It returns ReasonLimit with why, or the error of the event.
+// reached. It returns ReasonLimit with why, errGiven if the source was moved meanwhile, or
+// the error of the event.
 func (f *follower) giveUp(why string) error {
 	position := f.at.position()
 	f.close()
@@ -270,9 +274,12 @@ func (f *follower) giveUp(why string) error {
 	if err != nil {
 		why += "; " + sourcelog.Unreleased(f.reader, err)
 	}
-	if err := f.journal.write(f.base, history.Move{Discriminator: f.at.next(f), Data: &event.ChangesGivenUp{
-		Meta: f.j.Meta(false), SyncID: f.id, Reader: f.reader, Position: position, Released: err == nil, Reason: event.ReasonLimit, Message: why,
-	}}); err != nil {
+	id := f.at.next(f)
+	if err := f.write(func() history.Move {
+		return history.Move{Discriminator: id, Data: &event.ChangesGivenUp{
+			Meta: f.j.Meta(false), SyncID: f.id, Reader: f.reader, Position: position, Released: err == nil, Reason: event.ReasonLimit, Message: why,
+		}}
+	}); err != nil {
 		return err
 	}
 	f.at.forget()

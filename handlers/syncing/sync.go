@@ -73,6 +73,7 @@ type attempt struct {
 	logged  map[string]bool // tables that landed by its log, as the history knows
 	changes *event.Changes  // where the source's log was left, nil for other modes
 	waits   bool            // the sync that goes on is to land what there is now
+	late    bool            // it has ended before, and followed a log
 	since   time.Time       // from then on
 }
 
@@ -98,8 +99,14 @@ func (h *Syncs) carryOut(ctx context.Context, a *attempt) error {
 		return bus.Snooze(0)
 	default:
 	}
-	if err := a.take(ctx); err != nil || a.fence == 0 {
+	if err := a.take(ctx); err != nil {
 		return err
+	}
+	if a.fence == 0 {
+		if a.late {
+			return a.orphaned(ctx)
+		}
+		return nil
 	}
 	err := a.run(ctx)
 	if errors.Is(err, outcome.ErrStopping) {
@@ -134,6 +141,7 @@ func (a *attempt) begin(ctx context.Context) error {
 	sequence, err := a.j.Advance(ctx, func(v history.View) (history.Move, error) {
 		taken, a.source, a.waits = false, v, false
 		known, err := a.j.State.Sync(a.j.Address, a.id)
+		a.late = wasCapture(known)
 		switch {
 		case err != nil:
 			return history.Move{}, fmt.Errorf("read the sync's state: %w", err)
@@ -273,6 +281,11 @@ func (a *attempt) settle(ctx, work context.Context, err error) (why, again error
 
 // carry reads the schema and lands the tables.
 func (a *attempt) carry(ctx, work context.Context, stop context.CancelCauseFunc) error {
+	if a.mode == landing.Changes && len(a.source.Left) > 0 {
+		if err := a.renew(ctx, work); err != nil {
+			return err
+		}
+	}
 	conn, err := a.h.Inspector.OpenCurrent(work, a.j, a.source, limitsOf(a.options))
 	if err != nil {
 		return err
@@ -358,23 +371,28 @@ func (a *attempt) finish(ctx context.Context, why error) error {
 		if err != nil {
 			return err
 		}
-		if err := a.journal.write(ctx, history.Move{Data: &event.SyncCompleted{
-			Meta: a.j.Meta(true), SyncID: a.id, Status: status, Mode: a.mode,
-			Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always, Changes: a.changes,
-		}}); err != nil {
+		if err := a.end(ctx, func(changes *event.Changes) event.Data {
+			return &event.SyncCompleted{
+				Meta: a.j.Meta(true), SyncID: a.id, Status: status, Mode: a.mode,
+				Records: a.totals.records.Load(), Bytes: a.totals.bytes.Load(), DurationMS: duration, Tables: results, Always: always, Changes: changes,
+			}
+		}); err != nil {
 			return err
 		}
 		a.tidy(ctx)
 		return nil
 	}
-	e := &event.SyncFailed{Meta: a.j.Meta(true), SyncID: a.id, DurationMS: duration, Tables: results, Changes: a.changes}
+	e := &event.SyncFailed{Meta: a.j.Meta(true), SyncID: a.id, DurationMS: duration, Tables: results}
 	if why != nil {
 		e.Reason, e.Message = outcome.Explain(why)
 	} else {
 		e.Reason = failed.Reason
 		e.Message = fmt.Sprintf("none of %s landed; %s: %s", driver.Count(total, "table"), resultName(*failed), failed.Message)
 	}
-	return a.journal.write(ctx, history.Move{Data: e})
+	return a.end(ctx, func(changes *event.Changes) event.Data {
+		e.Changes = changes
+		return e
+	})
 }
 
 func resultName(r event.TableResult) string {

@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"slices"
 	"time"
 
 	"headwater/bus/event"
@@ -53,11 +54,30 @@ func (t *Batch) changesLagging(d *event.ChangesLagging) {
 	t.changeDocument()
 }
 
+// leave records that the source goes to another server than the one that it has, which
+// may keep its log: the position there is valid no more from this event on.
+func (t *Batch) leave() {
+	src := &t.source.v
+	left := layout.Left{Moved: t.sequence, Connector: src.Connector, Config: src.Config, SecretRef: src.SecretRef}
+	if src.Changes != nil {
+		at := t.at
+		left.Position, src.Changes = src.Changes.Position, &layout.Changes{Changes: event.Changes{At: &at}}
+	}
+	src.Moved, src.Left = t.sequence, append(slices.Clip(src.Left), left)
+}
+
 // changesGivenUp deletes the position of a source, even of a removed one: if the
-// source is restored, its log is not.
+// source is restored, its log is not. If it is about a server that the source has left,
+// that one is done with; where the source stands at the server that it has stays.
 func (t *Batch) changesGivenUp(d *event.ChangesGivenUp) {
 	src := &t.source.v
-	if !t.source.exists || src.Changes == nil {
+	if !t.source.exists {
+		return
+	}
+	if d.Left != 0 {
+		src.Left = slices.DeleteFunc(slices.Clone(src.Left), func(l layout.Left) bool { return l.Moved == d.Left })
+	}
+	if src.Changes == nil || d.Left != 0 && src.Changes.Position != "" {
 		return
 	}
 	at := t.at

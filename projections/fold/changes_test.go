@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +144,43 @@ func TestWhereASourceStands(t *testing.T) {
 	}
 	if src = s.fold(&event.ChangesGivenUp{Meta: ofSource("op_2"), SyncID: "s1", Reason: event.ReasonLimit, Message: "too much"}); src.Changes.Position != "" || src.Changes.Message != "too much" {
 		t.Errorf("given up: %+v", src.Changes)
+	}
+}
+
+// A source that is moved has no position from that event on, and its former server and
+// settings are kept until that server is told of, however the source goes on meanwhile.
+func TestAMovedSourceHasNoPosition(t *testing.T) {
+	s := newTale(t)
+	landed := func(position string) *event.ChangesLanded {
+		return &event.ChangesLanded{Meta: ofSource("op_2"), SyncID: "s1", Changes: event.Changes{Position: position}}
+	}
+	connected := func(version int, host string, moved bool) *event.SourceConnected {
+		return &event.SourceConnected{
+			Meta: ofSource("op_1"), Name: "a", Type: "database", Connector: "postgresql", ConfigVersion: version,
+			Config: json.RawMessage(`{"host":"` + host + `"}`), SecretRef: "secrets of " + host, Moved: moved,
+		}
+	}
+	s.fold(connected(1, "one", false), &event.SyncStarted{Meta: ofSource("op_2"), SyncID: "s1", Attempt: 1, Mode: "cdc"}, landed("1/1"))
+	if src := s.fold(connected(2, "alias", false)); src.Changes.Position != "1/1" || src.Moved != 0 || len(src.Left) != 0 {
+		t.Fatalf("it goes by another name: %+v, %+v", src.Changes, src.Left)
+	}
+	src := s.fold(connected(3, "two", true))
+	first := src.Moved
+	if src.Changes.Position != "" || first != s.n || len(src.Left) != 1 || src.Left[0].SecretRef != "secrets of alias" || src.Left[0].Position != "1/1" {
+		t.Fatalf("moved at %d: %+v, %+v", s.n, src.Changes, src.Left)
+	}
+	src = s.fold(landed("2/2"), connected(4, "three", true))
+	if len(src.Left) != 2 || src.Left[1].Position != "2/2" || src.Left[1].Moved != s.n || src.Changes.Position != "" {
+		t.Fatalf("moved again: %+v, %+v", src.Changes, src.Left)
+	}
+	gone := func(left uint64) *event.ChangesGivenUp {
+		return &event.ChangesGivenUp{Meta: ofSource("op_1"), Released: true, Message: "it keeps nothing", Left: left}
+	}
+	src = s.fold(landed("3/3"), gone(first), gone(first))
+	if len(src.Left) != 1 || src.Changes.Position != "3/3" {
+		t.Fatalf("the first is done with: %+v, %+v", src.Changes, src.Left)
+	}
+	if src = s.fold(&event.ChangesGivenUp{Meta: ofSource("op_1"), Message: "given up"}, gone(src.Moved)); len(src.Left) != 0 || src.Changes.Message != "it keeps nothing" {
+		t.Fatalf("both are done with: %+v, %+v", src.Changes, src.Left)
 	}
 }

@@ -12,7 +12,9 @@ import (
 // connected applies a new version of a source's configuration.
 func (t *Batch) connected(d *event.SourceConnected) (*news, error) {
 	n := &news{name: d.Name, result: func(r *layout.Result) {
-		r.Connector, r.ConfigVersion, r.Unchanged = d.Connector, d.ConfigVersion, d.Unchanged
+		// An earlier event of the same connect may have made this version.
+		made := r.ConfigVersion == d.ConfigVersion && d.ConfigVersion > 0 && !r.Unchanged
+		r.Connector, r.ConfigVersion, r.Unchanged = d.Connector, d.ConfigVersion, d.Unchanged && !made
 	}}
 	src := &t.source.v
 	alive := t.source.exists && !src.Removed
@@ -37,6 +39,9 @@ func (t *Batch) connected(d *event.SourceConnected) (*news, error) {
 	}
 	if err := t.rename(src.Name, d.Name); err != nil {
 		return nil, err
+	}
+	if alive && d.Moved {
+		t.leave()
 	}
 	src.Name, src.Type, src.Connector = d.Name, d.Type, d.Connector
 	if src.Sync, err = keptOptions(d.Sync); err != nil {

@@ -49,6 +49,17 @@ type Source struct {
 	ScheduleVersion int             `json:"schedule_version,omitempty"` // counts on after a schedule is removed
 	Dependents      []string        `json:"dependents,omitempty"`       // sources whose schedule follows this one's syncs
 	Changes         *Changes        `json:"changes,omitempty"`          // where it stands in its log, nil before a sync has taken that up
+	Moved           uint64          `json:"moved,omitempty"`            // sequence of the SourceConnected that moved it last to a server without its log
+	Left            []Left          `json:"left,omitempty"`             // servers that may keep a log for it, which it has left
+}
+
+// Left is a server that a source has left, and that may still keep its log of changes.
+type Left struct {
+	Moved     uint64          `json:"moved"` // sequence of the SourceConnected by which it was left
+	Connector string          `json:"connector"`
+	Config    json.RawMessage `json:"config,omitempty"`
+	SecretRef string          `json:"secret_ref,omitempty"`
+	Position  string          `json:"position,omitempty"` // up to which everything had landed
 }
 
 // Changes is where a source's syncs stand in its log of changes. Without a

@@ -175,6 +175,12 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	if s.Changes != nil {
 		err = errors.Join(err, o.any("changes", s.Changes))
 	}
+	if s.Moved != 0 {
+		o.sequence("moved", s.Moved)
+	}
+	if len(s.Left) > 0 {
+		err = errors.Join(err, o.any("left", s.Left))
+	}
 	return o.End(), err
 }
 

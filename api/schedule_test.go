@@ -137,7 +137,7 @@ func TestSourcesWithoutALog(t *testing.T) {
 	put := func(name string) reply {
 		return ada.call(http.MethodPut, "/data/w1/sources/"+ids[name]+"/schedule", object{"continuous": true})
 	}
-	if r := put("my"); r.Code != 422 || !strings.Contains(r.Raw, "needs change data capture") {
+	if r := put("my"); r.Code != 422 || !strings.Contains(r.Raw, `needs change data capture: a source of mysql has no log of changes that can be read; postgresql has one; give every, such as \"1m\""`) {
 		t.Errorf("continuous without a log: %d %s", r.Code, r.Raw)
 	}
 	if r := put("pg"); r.Code != 200 || !strings.Contains(r.Message, "pg is synced continuously, as changes come") || into[scheduleDoc](t, r).Schedule.Options["mode"] != "cdc" {

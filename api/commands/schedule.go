@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
-	"strings"
 
 	"headwater/api/call"
 	"headwater/api/idempotency"
@@ -69,8 +68,8 @@ func (c *Calls) SetSchedule(r *call.Request, _ idempotency.Seed, prior []idempot
 // continuous returns the options of a sync that goes on: its mode is cdc.
 func (c *Calls) continuous(source projections.Source, asked *syncOptions) (*syncOptions, error) {
 	if !c.captures(source.Connector) {
-		p := syncoptions.NoLog(source.Connector, c.capturing())
-		return nil, badSchedule(p.Reason, "continuous", "needs change data capture: "+strings.TrimPrefix(p.Message, "is cdc, and ")+`; give every, such as "1m"`)
+		reason := syncoptions.NoLog(source.Connector, c.capturing()).Reason
+		return nil, badSchedule(reason, "continuous", "needs change data capture: "+syncoptions.Unlogged(source.Connector, c.capturing())+`; give every, such as "1m"`)
 	}
 	var o syncOptions
 	if asked != nil {

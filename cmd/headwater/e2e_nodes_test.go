@@ -212,7 +212,7 @@ func (h *threeNodes) nodeDies(t *testing.T, machine string) {
 	const dead = 1
 	want := h.wanted()["orders"]
 	_, keys, metadata := h.loaded(dead, machine)
-	var killed, over atomic.Bool
+	var dying, killed, over atomic.Bool
 	reads, after := make([]atomic.Int64, 3), make([]atomic.Int64, 3)
 	var readers sync.WaitGroup
 	for node, at := range h.at {
@@ -221,7 +221,7 @@ func (h *threeNodes) nodeDies(t *testing.T, machine string) {
 				for !over.Load() && !(node == dead && killed.Load()) {
 					late := killed.Load()
 					got, err := scanAt(at, machine)
-					if node == dead && err != nil && killed.Load() {
+					if node == dead && err != nil && dying.Load() {
 						return
 					}
 					if err != nil || !reflect.DeepEqual(got, want) {
@@ -243,6 +243,7 @@ func (h *threeNodes) nodeDies(t *testing.T, machine string) {
 		}
 	}
 	enough("before", func() bool { return reads[0].Load() > 1 && reads[1].Load() > 1 && reads[2].Load() > 1 })
+	dying.Store(true)
 	h.nodes[dead].kill()
 	killed.Store(true)
 	enough("after a node died", func() bool { return after[0].Load() > 3 && after[2].Load() > 3 })

@@ -1,6 +1,7 @@
 package syncoptions
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,14 +29,19 @@ func Delay(o command.SyncOptions) time.Duration {
 // names those that do.
 func NoLog(connector string, with []string) Problem {
 	c := &check{}
+	c.add("mode", "cannot be cdc here: %s. Without a mode each sync reads it whole; mode %s with merge reads what a cursor column says is new or changed",
+		Unlogged(connector, with), command.Incremental)
+	c.problems[0].Reason = "unsupported"
+	return c.problems[0]
+}
+
+// Unlogged says that sources of a connector have no log of changes, and which have one.
+func Unlogged(connector string, with []string) string {
 	have := "have"
 	if len(with) == 1 {
 		have = "has"
 	}
-	c.add("mode", "cannot be cdc here: a source of %s has no log of changes that can be read; %s %s one. Without a mode each sync reads it whole; mode %s with merge reads what a cursor column says is new or changed",
-		connector, strings.Join(with, " and "), have, command.Incremental)
-	c.problems[0].Reason = "unsupported"
-	return c.problems[0]
+	return fmt.Sprintf("a source of %s has no log of changes that can be read; %s %s one", connector, strings.Join(with, " and "), have)
 }
 
 func (c *check) captures() bool { return c.o.Mode == command.Capture }

@@ -252,13 +252,13 @@ func (f *follower) read(work context.Context, runs []*tableRun, c captured) erro
 	return context.Cause(ctx)
 }
 
-// loaded finds where the changes go on to a table that was read whole. If it could not be
-// read at the capture's moment, or an earlier attempt read it at another one, it returns
-// errAgain: the next round opens the log anew.
+// loaded finds where the changes go on to a table that was read whole. If an earlier
+// attempt read it, as of another moment, it returns errAgain: the next round opens the log
+// from there.
 func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 	if why := t.missed(); why != "" {
 		if t.seeks() {
-			return errAgain
+			return f.postpone(t, why)
 		}
 		return f.setAside(t, outcome.Failf(event.ReasonSchemaChanged, "%s could not be read at the moment behind which its changes begin, %d times in a row: %s", t.table, mostSought+1, why))
 	}
@@ -281,6 +281,17 @@ func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 	t.follow.fresh, t.tableRun.changed = &at, true
 	t.mu.Unlock()
 	return f.journal.progress(f.base, t.tableRun)
+}
+
+// postpone has the log go on without a table that could not be read at the capture's
+// moment, until something of the others has landed: then it is captured anew. A table that
+// is altered again and again does not hold up the others. Its error is that of the event.
+func (f *follower) postpone(t *followed, why string) error {
+	t.follow.whole, f.postponed = true, true
+	return f.journal.tell(f.base, event.TableResult{
+		Name: t.table.Name, Namespace: t.table.Namespace, Status: statusWaiting, Mode: landing.Changes, SetAside: true,
+		Message: "it could not be read at the moment behind which its changes begin, and is read again: " + why,
+	})
 }
 
 // setAsideFailed sets aside a table whose result already says why.

@@ -77,7 +77,9 @@ type follower struct {
 	met    map[string]bool      // tables that were to be followed in some round
 	passed map[string]bool      // tables that are marked as passed by
 	opened bool                 // the log was opened
-	grown  atomic.Bool          // the source has another table than those of the round
+	// postponed says that a table waits for the next round, see postpone.
+	postponed bool
+	grown     atomic.Bool // the source has another table than those of the round
 	// unlogged has the tables that are read whole because the log cannot have their
 	// changes, with the time when that was found.
 	unlogged map[string]time.Time
@@ -113,6 +115,7 @@ const maxAgain = 8
 // log's end, and errEnough when a continuous sync is to end.
 func (f *follower) round(work context.Context) error {
 	f.rounds++
+	f.postponed = false
 	if err := f.open(work); err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ import (
 )
 
 // stream applies the changes of the captured tables, flush by flush. It returns nil after
-// the final flush, and at once without a table to follow.
+// the final flush, and at once without a table to follow; but errAgain, after the first
+// flush, if a table is postponed.
 func (f *follower) stream(work context.Context) error {
 	request := extract.ChangesRequest{TellEvery: f.h.Options.TellEvery}
 	live := false
@@ -26,7 +27,10 @@ func (f *follower) stream(work context.Context) error {
 		request.Tables = append(request.Tables, t.request())
 		live = live || t.writer != nil
 	}
-	if !live {
+	switch {
+	case !live && f.postponed:
+		return errAgain
+	case !live:
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(work)
@@ -53,8 +57,14 @@ func (f *follower) stream(work context.Context) error {
 		if m.Flush == nil {
 			continue
 		}
-		if err := f.flush(ctx, m.Flush); err != nil || m.Flush.Final {
+		if err := f.flush(ctx, m.Flush); err != nil {
 			return err
+		}
+		if f.postponed {
+			return errAgain
+		}
+		if m.Flush.Final {
+			return nil
 		}
 	}
 	if ctx.Err() != nil {
@@ -110,7 +120,8 @@ func (f *follower) commit(ctx context.Context, t *followed, c extract.TableChang
 	t.writer.At(m.Position, m.Committed)
 	t.writer.Tell(t.notes(), fresh)
 	done := t.committing()
-	committed, err := t.writer.Commit(ctx, nil, m.Final)
+	// It is never the last one: another round of this sync may go on from it.
+	committed, err := t.writer.Commit(ctx, nil, false)
 	if done(); err != nil {
 		return err
 	}

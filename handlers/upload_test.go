@@ -39,7 +39,7 @@ func progressWrong(t *testing.T) (wrong []string) {
 	t.Helper()
 	not := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	o := quick()
-	o.ProgressEvery, o.IdleLimit, o.TellEvery = 200*time.Millisecond, 1500*time.Millisecond, 50*time.Millisecond
+	o.ProgressEvery, o.IdleLimit, o.TellEvery = 200*time.Millisecond, 4*time.Second, 50*time.Millisecond
 	w, proxy := bucketWorld(t, o)
 	w.source.put("orders", 16_000, column("noise", driver.String))
 	w.connect()

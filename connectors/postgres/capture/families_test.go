@@ -26,7 +26,8 @@ func TestCaptureFamilies(t *testing.T) {
 		db := handle(t, server)
 		for _, f := range mistakes() {
 			t.Run(f.name, func(t *testing.T) { f.test(t, server, db) })
-			run(t, db, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+			servers.Await(t, db, "SELECT count(*) = 0 FROM pg_replication_slots WHERE active")
+			run(t, db, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
 		}
 	}, "max_prepared_transactions=4", "track_commit_timestamp=off")
 }

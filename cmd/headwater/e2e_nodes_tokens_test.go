@@ -111,7 +111,7 @@ func (h *threeNodes) tokenRevokedOnOne(t *testing.T) {
 			if last != ": the token was revoked" {
 				t.Errorf("node %d: a stream of events ended with %q", node, last)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(testLimit):
 			t.Errorf("node %d: a stream of events goes on", node)
 		}
 	}

@@ -125,6 +125,35 @@ func TestATableThatMissesTheMomentIsCapturedAnew(t *testing.T) {
 	w.wantEqual(l)
 }
 
+// A continuous sync that is paused while a table waits for another capture reads it before
+// it ends.
+func TestAPauseWaitsForATableThatMissedTheMoment(t *testing.T) {
+	w, l := newLog(t, quick(), "orders", "carts")
+	l.do("orders", driver.OpInsert, 1, "one")
+	l.do("carts", driver.OpInsert, 1, "one")
+	var paused sync.Once
+	l.apart = func(table string) string {
+		l.mu.Lock()
+		capture := len(l.captures)
+		l.mu.Unlock()
+		if table != "carts" || capture > 1 {
+			return ""
+		}
+		paused.Do(func() { w.continuously(true) })
+		return "it was altered"
+	}
+	runs := make(chan struct{})
+	go func() { defer close(runs); w.handlers.RunSchedules(t.Context()) }()
+	w.continuously(false)
+	w.eventually("the sync to end", func() bool { return slices.Contains(w.outcomes(w.address), "SyncCompleted") })
+	if done := last[*event.SyncCompleted](w); done.Status != "completed" || len(l.captures) != 2 {
+		t.Errorf("%s after %d captures: %v", done.Status, len(l.captures), done.Tables)
+	}
+	w.wantEqual(l)
+	w.handlers.Stop()
+	<-runs
+}
+
 // A continuous sync follows a table that was made after it began, and the next sync does.
 func TestATableThatComesLaterIsFollowed(t *testing.T) {
 	o := quick()

@@ -288,9 +288,12 @@ func (f *follower) loaded(work context.Context, t *followed, c captured) error {
 // is altered again and again does not hold up the others. Its error is that of the event.
 func (f *follower) postpone(t *followed, why string) error {
 	t.follow.whole, f.postponed = true, true
+	message := "it could not be read at the moment behind which its changes begin, and is read again: " + why
+	t.mu.Lock()
+	t.result.Message = message
+	t.mu.Unlock()
 	return f.journal.tell(f.base, event.TableResult{
-		Name: t.table.Name, Namespace: t.table.Namespace, Status: statusWaiting, Mode: landing.Changes, SetAside: true,
-		Message: "it could not be read at the moment behind which its changes begin, and is read again: " + why,
+		Name: t.table.Name, Namespace: t.table.Namespace, Status: statusWaiting, Mode: landing.Changes, SetAside: true, Message: message,
 	})
 }
 

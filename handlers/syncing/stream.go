@@ -185,7 +185,7 @@ func (f *follower) tick(ctx context.Context, enough *time.Time) error {
 		return err
 	}
 	every := f.h.Options.ProgressEvery
-	retry := f.grown.Load()
+	retry := f.grown.Load() || f.postponed
 	if f.follows > 0 {
 		every = f.h.Options.HeartbeatEvery
 	}

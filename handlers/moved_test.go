@@ -225,6 +225,7 @@ func TestAMovedSyncLeavesAServerThatRefuses(t *testing.T) {
 // A first read that would take hours ends when its source is moved.
 func TestAMoveEndsAWholeRead(t *testing.T) {
 	w, old, next := twoHosts(t, quick())
+	w.handlers.syncs.Options.HeartbeatEvery = time.Hour
 	reads := make(chan struct{}, 1)
 	old.onRead = func(ctx context.Context, _ string) {
 		select {
@@ -247,8 +248,7 @@ func TestAMoveEndsAWholeRead(t *testing.T) {
 
 // So does a pause before a server that cannot be reached is tried again.
 func TestAMoveEndsAPause(t *testing.T) {
-	o := quick()
-	w, old, next := twoHosts(t, o)
+	w, old, next := twoHosts(t, quick())
 	failed := make(chan struct{}, 1)
 	old.onFlush = func(int) error {
 		select {
@@ -258,6 +258,7 @@ func TestAMoveEndsAPause(t *testing.T) {
 		return driver.E(driver.ErrUnreachable, nil, "connection refused")
 	}
 	w.handlers.syncs.Options.RetryDelay = time.Hour
+	w.handlers.syncs.Options.HeartbeatEvery = time.Hour
 	w.handlers.syncs.Options.TableRetries = 5
 	sync := w.syncCommand(capturing())
 	w.send(sync)
@@ -351,4 +352,26 @@ func TestWhatASyncTellsOfItsLogBesideAMove(t *testing.T) {
 			w.wantMoved(old, next)
 		})
 	}
+}
+
+// A connect does not wait for ever for a sync that goes on at the old server. It comes again
+// once that has ended.
+func TestAMoveThatIsNotWaitedFor(t *testing.T) {
+	o := quick()
+	o.ReleaseLimit = 100 * time.Millisecond
+	w, old, next := twoHosts(t, o)
+	held := w.holdAt("captured", "go on")
+	sync := w.syncCommand(capturing())
+	w.send(sync)
+	<-held
+	if op := w.do(w.move("b")); op.Status != projections.StatusCompleted || old.reads() != 1 {
+		t.Errorf("%d readers, %+v", old.reads(), op.Targets)
+	}
+	w.send(w.cancelCommand(sync))
+	w.eventually("the old server to keep nothing", func() bool { return old.reads() == 0 })
+	w.seams.reached("go on")
+	w.idle()
+	w.wantMoved(old, next)
+	w.do(w.syncCommand(capturing()))
+	w.wantEqual(next)
 }

@@ -107,6 +107,12 @@ type View struct {
 // to restore it; whether its time has passed is another question.
 func (v View) Restorable() bool { return v.Removal != nil && !v.Removal.Purged }
 
+// Left is a server that a source has left, and that may still keep its log of changes.
+type Left = readmodel.Left
+
+// Captures reports whether a sync that follows the source's log is under way.
+func (v View) Captures() bool { return v.Running != nil && v.Running.Mode == command.Capture }
+
 // Keeps reports whether sealed secrets are those of the source, or of a server that it has
 // left (see Left).
 func (v View) Keeps(ref string, except uint64) bool {
@@ -116,7 +122,7 @@ func (v View) Keeps(ref string, except uint64) bool {
 // LeftWith reports whether sealed secrets are those of a server that the source has left and
 // that may still keep a log for it; the one that was left at except does not count.
 func (v View) LeftWith(ref string, except uint64) bool {
-	return slices.ContainsFunc(v.Left, func(l readmodel.Left) bool { return l.SecretRef == ref && l.Moved != except })
+	return slices.ContainsFunc(v.Left, func(l Left) bool { return l.SecretRef == ref && l.Moved != except })
 }
 
 // Load returns the source with every event in it that was stored when load was

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"headwater/bus/command"
 	"headwater/bus/event"
 )
 
@@ -84,9 +83,6 @@ type Left struct {
 	SecretRef string
 	Position  string // up to which everything had landed
 }
-
-// Captures reports whether a sync that follows the source's log is under way.
-func (s Source) Captures() bool { return s.Running != nil && s.Running.Mode == command.Capture }
 
 // Changes is a source's place in its log of changes.
 type Changes struct {

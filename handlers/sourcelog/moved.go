@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
@@ -17,7 +18,6 @@ import (
 	"headwater/handlers/history"
 	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
-	"headwater/handlers/readmodel"
 )
 
 // MayLeave reports whether a command names another server or database than the source has,
@@ -69,6 +69,15 @@ func (l *Logs) Leave(ctx context.Context, j *history.Job, wait time.Duration) (l
 	}
 }
 
+// Left is Leave for a command whose target has ended: it does not wait, and snoozes while a
+// sync may still read the log of a server that was left.
+func (l *Logs) Left(ctx context.Context, j *history.Job) error {
+	if left, err := l.Leave(ctx, j, 0); err != nil || !left {
+		return err
+	}
+	return bus.Snooze(5 * l.RetryDelay)
+}
+
 // ReleaseLeft has every server that the source was moved away from drop the log that it keeps,
 // and forgets how it was reached. tell appends the event that a function decides on. A
 // failure to release is in that event, with what to do at the server, and is not returned;
@@ -101,8 +110,8 @@ func (l *Logs) ReleaseLeft(ctx context.Context, j *history.Job, v history.View, 
 
 // leftBehind returns the event that says what became of the log at a server that the source
 // has left, none if that was told.
-func (l *Logs) leftBehind(j *history.Job, now history.View, left readmodel.Left, failed error) history.Move {
-	if !slices.ContainsFunc(now.Left, func(one readmodel.Left) bool { return one.Moved == left.Moved }) {
+func (l *Logs) leftBehind(j *history.Job, now history.View, left history.Left, failed error) history.Move {
+	if !slices.ContainsFunc(now.Left, func(one history.Left) bool { return one.Moved == left.Moved }) {
 		return history.Move{}
 	}
 	server := serverOf(left.Config)

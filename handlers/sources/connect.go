@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"reflect"
 
-	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/bus/seal"
@@ -85,10 +84,7 @@ func (s *Sources) Settle(ctx context.Context, j *history.Job, c *command.Connect
 	if err := s.settleSecrets(ctx, j, c); err != nil {
 		return err
 	}
-	if left, err := s.Logs.Leave(ctx, j, 0); err != nil || !left {
-		return err
-	}
-	return bus.Snooze(5 * s.Logs.RetryDelay)
+	return s.Logs.Left(ctx, j)
 }
 
 // refusal returns why a source cannot be connected under its name, nil if it

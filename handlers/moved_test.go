@@ -204,7 +204,7 @@ func TestALogIsTakenUpBesideAnotherName(t *testing.T) {
 // followed.
 func TestAMovedSyncLeavesAServerThatRefuses(t *testing.T) {
 	o := quick()
-	o.ReleaseLimit = 300 * time.Millisecond
+	o.ReleaseLimit = patience
 	w, old, next := twoHosts(t, o)
 	w.handlers.logs.LetGo = func(string) string { return "SELECT drop('%s')" }
 	old.onRelease = func() error { return driver.E(driver.ErrPermission, nil, "must be superuser") }

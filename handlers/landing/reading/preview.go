@@ -70,14 +70,14 @@ func (l *Reader) Preview(ctx context.Context, a event.Address, namespace, name s
 
 // Show returns up to limit rows, at most 1,000 and about 8 MiB, of what readers
 // of the table saw at that moment, without the rows that were deleted, in the
-// order in which their files were made. It takes at most 15 s: it then returns
+// order in which their files were made. It takes at most 15 s, or what Taking says: it then returns
 // what it has, and ErrStorage if that is nothing. It decodes a few rows at a
 // time, whatever the size of the files. valueAt says what values are; a text or
 // bytes of more than 1 MiB are shortened. It returns ErrNoTable for a table that
 // was never landed, ErrNoSnapshot for a moment before the first snapshot and
 // ErrExpired for a snapshot that is no longer kept.
 func (l *Reader) Show(ctx context.Context, a event.Address, namespace, name string, limit int, moment Moment) (shown Shown, err error) {
-	ctx, cancel := context.WithTimeout(ctx, previewTime)
+	ctx, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
 	l = l.within(ctx)
 	at, err := l.current(ctx, a, namespace, name)

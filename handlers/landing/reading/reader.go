@@ -28,11 +28,20 @@ type Reader struct {
 	files   storage.Store
 	root    string
 	now     func() time.Time
+	limit   time.Duration // of a preview
 }
 
 // New returns a reader of the tables of a catalog, whose files lie below root.
 func New(catalog *kvcatalog.Catalog, files storage.Store, root string, now func() time.Time) *Reader {
-	return &Reader{catalog: catalog, files: files, root: root, now: now}
+	return &Reader{catalog: catalog, files: files, root: root, now: now, limit: previewTime}
+}
+
+// Taking returns the reader with another limit of the time that a preview may take, for
+// machines on which more must be had than on time.
+func (l *Reader) Taking(limit time.Duration) *Reader {
+	r := *l
+	r.limit = limit
+	return &r
 }
 
 // within returns the reader with requests to its files that end with ctx.
@@ -41,5 +50,7 @@ func (l *Reader) within(ctx context.Context) *Reader {
 	if !ends {
 		return l
 	}
-	return New(l.catalog.Over(files), files, l.root, l.now)
+	r := *l
+	r.catalog, r.files = l.catalog.Over(files), files
+	return &r
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
@@ -61,6 +62,7 @@ func TestADatabaseIsMovedWhileItIsFollowed(t *testing.T) {
 	s.w.idle()
 	s.wantVerified()
 	// The server that it is moved away from is down: what is to be done there is told.
+	s.w.handlers.logs.Limit = time.Second // nobody answers there
 	s.w.check(s.server.Stop())
 	s.open(servers.PostgresWith(t, shopSettings...))
 	s.exec(`insert into orders values (7, 'third')`)

@@ -45,8 +45,9 @@ type logged struct {
 }
 
 type loggedTable struct {
-	extra []driver.Column
-	rows  map[int64]string
+	extra   []driver.Column
+	rows    map[int64]string
+	keyless bool // it has no primary key
 }
 
 // happened is a change of one row, a transaction of its own.
@@ -84,8 +85,12 @@ func (l *logged) do(table string, op driver.Op, id int64, note string) {
 }
 
 func (l *logged) table(name string) driver.Table {
+	key := []string{"id"}
+	if l.tables[name].keyless {
+		key = nil
+	}
 	return driver.Table{
-		Namespace: "public", Name: name, Kind: "table", RowEstimate: -1, PrimaryKey: []string{"id"}, Identity: "server/" + name,
+		Namespace: "public", Name: name, Kind: "table", RowEstimate: -1, PrimaryKey: key, Identity: "server/" + name,
 		Columns: append([]driver.Column{column("id", driver.Int64), column("note", driver.String)}, l.tables[name].extra...),
 	}
 }

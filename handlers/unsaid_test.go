@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -87,5 +88,59 @@ func TestALostWorkerTakesALogUp(t *testing.T) {
 				t.Errorf("%d readers, %+v", old.reads(), c.Tables[0])
 			}
 		})
+	}
+}
+
+// A sync that is cancelled after it took the log up, while another of another mode runs by
+// the time that its worker notices, leaves no reader: that other sync would not let it go.
+func TestALogIsLeftBesideASyncOfAnotherMode(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	l.do("orders", driver.OpInsert, 1, "one")
+	over := make(chan struct{})
+	held := w.holdAt("captured", "appended SyncStarted")
+	sync := w.syncCommand(capturing())
+	w.send(sync)
+	<-held
+	l.mu.Lock()
+	l.onRead = func(ctx context.Context, _ string) {
+		select {
+		case <-over:
+		case <-ctx.Done():
+		}
+	}
+	l.mu.Unlock()
+	w.send(w.cancelCommand(sync))
+	w.ended(sync)
+	whole := w.syncCommand(command.SyncOptions{})
+	w.send(whole)
+	w.eventually("the first worker to end", func() bool { return w.seams.deliveries("SyncSource") >= 2 && w.seams.running.Load() == 1 })
+	close(over)
+	w.ended(whole)
+	w.idle()
+	if l.reads() != 0 {
+		t.Errorf("%d readers; %v", l.reads(), w.names(w.address))
+	}
+}
+
+// A sync takes its mode from the source's options, which are changed after its worker took
+// the log up and was killed: the next attempt, of another mode, lets the log go.
+func TestTheNextAttemptIsOfAnotherMode(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	l.do("orders", driver.OpInsert, 1, "one")
+	c := w.connectCommand(`{"host":"a"}`, `{"password":"hunter2"}`)
+	c.Sync = &command.SyncOptions{Mode: command.Capture}
+	w.do(c)
+	held := w.holdAt("captured", "appended SourceConnected")
+	sync := w.syncCommand(command.SyncOptions{})
+	w.send(sync)
+	<-held
+	w.seams.kill("appended SourceConnected", 1)
+	c = w.connectCommand(`{"host":"a"}`, `{"password":"hunter2"}`)
+	c.Sync = &command.SyncOptions{Mode: "full_refresh"}
+	w.do(c)
+	w.ended(sync)
+	w.idle()
+	if l.reads() != 0 {
+		t.Errorf("%d readers; %v", l.reads(), w.names(w.address))
 	}
 }

@@ -178,7 +178,7 @@ func (w *Writer) landOn(ctx context.Context, at kvcatalog.Loaded, made *manifest
 		return err
 	}
 	now := syncstate.State{
-		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor,
+		Sync: w.target.SyncID, Fence: w.target.Fence, Mode: w.target.Mode, Final: final, Cursor: cursor, Moved: w.target.Moved,
 		Generation: max(1, was.Generation), JSON: w.json,
 		Records: w.landed.Records + c.other, Bytes: w.landed.Bytes, Files: w.landed.Files + len(c.add),
 		Origin: w.origin(was), Key: w.distinctBy(was, c), Deleted: w.landed.Deleted + c.deleted,

@@ -81,7 +81,7 @@ func (w *Writer) At(position string, committed time.Time) {
 
 // resumeFollowing decides whether changes go on in a table that is at s.
 func (w *Writer) resumeFollowing(s syncstate.State) error {
-	if s.Position == "" || !s.Followed.Same(w.target.followed()) || w.target.Reset && s.Sync != w.target.SyncID {
+	if s.Position == "" || s.Moved != w.target.Moved || !s.Followed.Same(w.target.followed()) || w.target.Reset && s.Sync != w.target.SyncID {
 		w.unread()
 		return nil
 	}

@@ -232,7 +232,7 @@ func (w *Writer) restage(ctx context.Context, ranges []staged.Range, open int, o
 		if err != nil {
 			return err
 		}
-		s := staged.Segment{Layout: layout, Start: w.stage.start, Position: w.target.Position, Ranges: ranges[open:]}
+		s := staged.Segment{Layout: layout, Start: w.stage.start, Position: w.target.Position, Moved: w.target.Moved, Ranges: ranges[open:]}
 		if len(older) > 0 {
 			s.Older = older[len(older)-1]
 		}
@@ -304,7 +304,7 @@ func (w *Writer) discard(names []string) {
 
 // resumeStaged takes over what earlier attempts of this sync staged. It is
 // given up when it no longer fits: the sync goes on behind a cursor, the columns
-// changed, a part is gone, or changes go on behind another position.
+// changed, a part is gone, the source was moved, or changes go on behind another position.
 func (w *Writer) resumeStaged(ctx context.Context) error {
 	segments, names, err := staged.Read(w.lake.files, w.base.Pointer.Staged)
 	if err != nil || len(segments) == 0 {
@@ -321,7 +321,7 @@ func (w *Writer) resumeStaged(ctx context.Context) error {
 		w.stage.open = len(w.stage.ranges)
 		w.stage.ranges = append(w.stage.ranges, s.Ranges...)
 		w.stage.start = s.Start
-		fits = fits && bytes.Equal(s.Layout, layout) && s.Position == w.target.Position
+		fits = fits && bytes.Equal(s.Layout, layout) && s.Position == w.target.Position && s.Moved == w.target.Moved
 	}
 	for i := 0; fits && i < len(w.stage.ranges); i++ {
 		r := &w.stage.ranges[i]

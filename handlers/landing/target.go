@@ -69,6 +69,9 @@ type Target struct {
 	// Position, with FullRefresh, is the place in the source's log behind which the
 	// changes to the rows that are read begin. The final commit notes it.
 	Position string
+	// Moved tells the servers apart that the source has had, of which each has another:
+	// what was read at one is not gone on with at the next, whatever its Position.
+	Moved uint64
 	// Log, with Changes and the FullRefresh before them, has each change be a row of
 	// its own, with parts.LogColumns behind the table's. Nothing is replaced.
 	Log bool

@@ -74,11 +74,11 @@ type Writer struct {
 func (w *Writer) Cursor() driver.Cursor { return w.cursor }
 
 // Finished returns what of this sync has landed or is staged, and whether an earlier
-// attempt has already finished this table: in this mode, and up to the target's position
-// if changes follow. Nothing is added then.
+// attempt has already finished this table: in this mode, at the server that the source
+// still has, and up to the target's position if changes follow. Nothing is added then.
 func (w *Writer) Finished() (Committed, bool) {
 	s := w.began
-	ended := s.Sync == w.target.SyncID && s.Final && (s.Mode == Changes) == (w.target.Mode == Changes)
+	ended := s.Sync == w.target.SyncID && s.Final && (s.Mode == Changes) == (w.target.Mode == Changes) && s.Moved == w.target.Moved
 	return w.Landed(), ended && (w.target.Mode == Changes || s.Position == w.target.Position)
 }
 

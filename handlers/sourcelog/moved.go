@@ -112,7 +112,7 @@ func (l *Logs) ReleaseLeft(ctx context.Context, j *history.Job, v history.View, 
 // has left, none if that was told.
 func (l *Logs) leftBehind(j *history.Job, now history.View, left history.Left, failed error) history.Move {
 	if !slices.ContainsFunc(now.Left, func(one history.Left) bool { return one.Moved == left.Moved }) {
-		return history.Move{}
+		return l.takenAlong(j, now, left, failed)
 	}
 	server := serverOf(left.Config)
 	message := "the source was moved from " + server + ", whose server keeps the log for it no more: the next sync of mode cdc reads the tables whole"
@@ -122,6 +122,19 @@ func (l *Logs) leftBehind(j *history.Job, now history.View, left history.Left, f
 	return history.Move{Stop: true, Discriminator: "left " + strconv.FormatUint(left.Moved, 10), Data: &event.ChangesGivenUp{
 		Meta: j.Meta(false), SyncID: history.SyncOf(j.Data), Reader: ReaderOf(j.Address), Position: left.Position, Released: failed == nil,
 		Reason: event.ReasonConflict, Message: message, Left: left.Moved,
+	}}
+}
+
+// takenAlong returns the event that forgets the position of a log that was taken up at a
+// server to which the source has come back, while the server was still being asked to let the
+// former log of the same name go: it may have let go of that one.
+func (l *Logs) takenAlong(j *history.Job, now history.View, left history.Left, failed error) history.Move {
+	if failed != nil || now.Changes.Position == "" || now.Connector != left.Connector || apart(now.Config, left.Config) {
+		return history.Move{}
+	}
+	return history.Move{Stop: true, Discriminator: "taken along " + strconv.FormatUint(left.Moved, 10), Data: &event.ChangesGivenUp{
+		Meta: j.Meta(false), SyncID: history.SyncOf(j.Data), Reader: ReaderOf(j.Address), Position: now.Changes.Position, Released: true, Reason: event.ReasonConflict,
+		Message: "the source was moved away from " + serverOf(left.Config) + " and back, while that let the log go: it keeps none now, and the next sync of mode cdc reads the tables whole",
 	}}
 }
 
@@ -151,9 +164,14 @@ type server struct {
 
 // elsewhere reports whether a command names another server or database.
 func elsewhere(v history.View, c *command.ConnectSource) bool {
+	return v.Connector != c.Connector || apart(v.Config, c.Config)
+}
+
+// apart reports whether two databases' settings name other servers or databases.
+func apart(one, other json.RawMessage) bool {
 	var was, is server
-	failed := errors.Join(json.Unmarshal(v.Config, &was), json.Unmarshal(c.Config, &is))
-	return v.Connector != c.Connector || failed == nil && was != is
+	failed := errors.Join(json.Unmarshal(one, &was), json.Unmarshal(other, &is))
+	return failed == nil && was != is
 }
 
 func serverOf(config json.RawMessage) string {

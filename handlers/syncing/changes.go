@@ -154,8 +154,12 @@ func (f *follower) open(work context.Context) error {
 		if given {
 			f.at.forget()
 		}
+		was := f.source.Moved
 		if err := f.renew(f.base, work); err != nil {
 			return err
+		}
+		if f.source.Moved != was {
+			f.arrive()
 		}
 		f.unsaid = f.unsaid && !moved
 		conn, err := f.h.Inspector.OpenCurrent(work, f.j, f.source, limitsOf(f.options))

@@ -55,7 +55,7 @@ func (t *tableRun) recall(before *tableRun, retry bool) {
 // target returns how the changes of a table land.
 func (t *followed) target(a *attempt) landing.Target {
 	return landing.Target{
-		Address: a.j.Address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: landing.Changes,
+		Address: a.j.Address, Table: t.table, SyncID: a.id, Fence: a.fence, Moved: a.source.Moved, Mode: landing.Changes,
 		Key: slices.Clone(t.options.Key), Reset: t.options.Reset, Log: t.follow.log, Soft: t.follow.soft,
 		StopReplaced: a.options.OnReplaced == command.Stop,
 	}

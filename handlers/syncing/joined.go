@@ -54,3 +54,29 @@ func (a *attempt) joined(s readmodel.Source) history.Move {
 		Tables: []event.TableResult{}, Changes: &changes,
 	}}
 }
+
+// behind returns the move for a source that another sync holds: follow that
+// one, unless its worker has not been heard of for so long that it must be lost
+// together with its command.
+func (a *attempt) behind(s readmodel.Source) history.Move {
+	other := s.Running
+	if time.Since(other.Updated) < a.h.Options.StaleAfter {
+		byItself := a.j.Operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
+		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
+			way := "wait for it or cancel it"
+			if s.GoesOn() {
+				way = "it goes on until its schedule is paused: headwater schedule pause " + s.Name
+			}
+			return a.j.Rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; "+way)
+		}
+		m := a.j.Rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
+		m.Data.(*event.CommandRejected).SyncID = other.SyncID
+		return m
+	}
+	op := other.Operation
+	op.Final = true
+	return history.Move{Discriminator: other.SyncID, Data: &event.SyncFailed{
+		Meta: event.At(a.j.Address, op), SyncID: other.SyncID, Reason: event.ReasonInternal,
+		Message: "its worker was lost", DurationMS: time.Since(other.Started).Milliseconds(), Tables: []event.TableResult{},
+	}}
+}

@@ -212,7 +212,7 @@ func (l *lander) try(base, work context.Context, t *tableRun) (err error) {
 // target says how a table lands.
 func (t *tableRun) target(a *attempt) landing.Target {
 	target := landing.Target{
-		Address: a.j.Address, Table: t.table, SyncID: a.id, Fence: a.fence, Mode: t.mode(), CursorColumn: t.cursor,
+		Address: a.j.Address, Table: t.table, SyncID: a.id, Fence: a.fence, Moved: a.source.Moved, Mode: t.mode(), CursorColumn: t.cursor,
 		Merge: t.options.Merge, Deleted: t.options.Deleted, Reset: t.options.Reset || t.options.Replaced, Replaced: t.options.Replaced && !t.options.Reset,
 		From: t.options.From, StopReplaced: a.options.OnReplaced == command.Stop, KeepRows: a.options.OnColumnsChanged == command.Keep, AllowEmpty: a.options.AllowEmpty,
 	}

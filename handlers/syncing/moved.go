@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"headwater/bus"
 	"headwater/bus/event"
 	"headwater/handlers/history"
 	"headwater/handlers/landing"
@@ -119,9 +120,12 @@ func (f *follower) forsake(err error) {
 	v, failed := f.j.Load(ctx)
 	if failed == nil {
 		moved := f.left(v.Source)
-		at := v.Changes.Position
-		told := at != "" && at != f.source.Changes.Position // by a later sync, which has the log
-		if !moved && (told || errors.As(err, &lost) && (lost.resumed || v.Running != nil)) {
+		switch {
+		case moved:
+		case v.Changes.Position != "": // the history knows of a log: whoever has that position goes on with it
+			return
+		case errors.As(err, &lost) && v.Captures(): // who may end without it, too
+			f.owes = true
 			return
 		}
 		failed = f.let(ctx, v, moved)
@@ -148,13 +152,33 @@ func (f *follower) let(ctx context.Context, v history.View, moved bool) error {
 }
 
 // orphaned releases what a worker of a sync that has ended may have left at the server: one
-// that was killed after it took the log up, and before the history had its position. A
-// failure goes to the log.
+// that was killed after it took the log up, and before the history had its position. While
+// another sync of mode cdc runs it snoozes, because that one may end without the log.
 func (a *attempt) orphaned(ctx context.Context) error {
 	v, err := a.j.Load(ctx)
-	if err != nil || v.Changes.Position != "" || v.Running != nil || !v.Connected && !v.Restorable() {
+	switch {
+	case err != nil || v.Changes.Position != "" || !v.Connected && !v.Restorable():
+		return err
+	case v.Captures():
+		return bus.Snooze(a.h.Options.Lease)
+	}
+	return a.letGo(ctx, v)
+}
+
+// unfollow releases what an earlier attempt at this sync may have taken up, which read the
+// source by mode cdc: the source's own options were changed since, and this one does not.
+func (a *attempt) unfollow(ctx context.Context) error {
+	a.unfollows, a.unfollowed = false, true
+	v, err := a.j.Load(ctx)
+	if err != nil || v.Changes.Position != "" {
 		return err
 	}
+	return a.letGo(ctx, v)
+}
+
+// letGo releases a log of which the history does not know. A failure goes to the log; the
+// error is of ctx alone.
+func (a *attempt) letGo(ctx context.Context, v history.View) error {
 	if err := a.h.Logs.Release(ctx, a.j, v); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -162,6 +186,15 @@ func (a *attempt) orphaned(ctx context.Context) error {
 		a.j.Log.Warn("a log of changes that a killed worker may have taken up could not be released", "error", err)
 	}
 	return nil
+}
+
+// arrive forgets what was found and read at the server that the source has left meanwhile.
+func (f *follower) arrive() {
+	f.at.forget()
+	clear(f.known)
+	clear(f.unlogged)
+	clear(f.met)
+	f.unsaid = false
 }
 
 // wasCapture reports whether a sync that has ended followed a log, and a worker had begun it.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +19,6 @@ import (
 	"headwater/handlers/inspect"
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
-	"headwater/handlers/readmodel"
 	"headwater/handlers/removal"
 	"headwater/handlers/schema"
 	"headwater/handlers/sourcelog"
@@ -75,6 +73,10 @@ type attempt struct {
 	waits   bool            // the sync that goes on is to land what there is now
 	late    bool            // it has ended before, and followed a log
 	since   time.Time       // from then on
+	owes    bool            // it took up a log that the sync which runs now may not take over
+	// unfollows says that an earlier attempt followed the log, which this one does not;
+	// unfollowed that what that one may have left there was released.
+	unfollows, unfollowed bool
 }
 
 // Sync lands a source's tables in the lake, and writes the outcome into the history. An
@@ -131,6 +133,9 @@ func (h *Syncs) carryOut(ctx context.Context, a *attempt) error {
 		// ack nor an early redelivery may come between.
 		return bus.Snooze(h.Options.Lease)
 	}
+	if a.owes {
+		return bus.Snooze(h.Options.Lease) // see orphaned
+	}
 	return nil
 }
 
@@ -139,7 +144,7 @@ func (h *Syncs) carryOut(ctx context.Context, a *attempt) error {
 func (a *attempt) begin(ctx context.Context) error {
 	taken := false
 	sequence, err := a.j.Advance(ctx, func(v history.View) (history.Move, error) {
-		taken, a.source, a.waits = false, v, false
+		taken, a.source, a.waits, a.unfollows = false, v, false, false
 		known, err := a.j.State.Sync(a.j.Address, a.id)
 		a.late = wasCapture(known)
 		switch {
@@ -160,6 +165,9 @@ func (a *attempt) begin(ctx context.Context) error {
 		if err != nil {
 			return history.Move{}, err
 		}
+		if a.unfollows = !a.unfollowed && known.Attempt > 0 && known.Mode == landing.Changes && a.mode != landing.Changes; a.unfollows {
+			return history.Move{}, nil
+		}
 		taken, a.number, a.begun = true, known.Attempt+1, known.Started
 		// Two workers that take the same attempt must not look like one that
 		// says so twice, so this id is nobody else's.
@@ -171,6 +179,11 @@ func (a *attempt) begin(ctx context.Context) error {
 			Meta: a.j.Meta(false), SyncID: a.id, Attempt: a.number, Mode: a.mode, Tables: names, Estimates: estimates,
 		}}, nil
 	})
+	if err == nil && a.unfollows {
+		if err = a.unfollow(ctx); err == nil {
+			return a.begin(ctx)
+		}
+	}
 	if err != nil || !taken {
 		return err
 	}
@@ -180,32 +193,6 @@ func (a *attempt) begin(ctx context.Context) error {
 	}
 	a.journal = &journal{attempt: a, after: sequence}
 	return nil
-}
-
-// behind returns the move for a source that another sync holds: follow that
-// one, unless its worker has not been heard of for so long that it must be lost
-// together with its command.
-func (a *attempt) behind(s readmodel.Source) history.Move {
-	other := s.Running
-	if time.Since(other.Updated) < a.h.Options.StaleAfter {
-		byItself := a.j.Operation.Trigger == event.TriggerSchedule // its overlap was decided: it follows whatever runs
-		if !byItself && !reflect.ValueOf(a.asked).IsZero() {       // which that one does not have, or not surely
-			way := "wait for it or cancel it"
-			if s.GoesOn() {
-				way = "it goes on until its schedule is paused: headwater schedule pause " + s.Name
-			}
-			return a.j.Rejected(event.ReasonAlreadySyncing, "the source is syncing ("+other.SyncID+"), which these options cannot change; "+way)
-		}
-		m := a.j.Rejected(event.ReasonAlreadySyncing, "another sync of the source is running")
-		m.Data.(*event.CommandRejected).SyncID = other.SyncID
-		return m
-	}
-	op := other.Operation
-	op.Final = true
-	return history.Move{Discriminator: other.SyncID, Data: &event.SyncFailed{
-		Meta: event.At(a.j.Address, op), SyncID: other.SyncID, Reason: event.ReasonInternal,
-		Message: "its worker was lost", DurationMS: time.Since(other.Started).Milliseconds(), Tables: []event.TableResult{},
-	}}
 }
 
 // expected returns the tables that the sync would take by the schema known so

@@ -33,6 +33,7 @@ type Segment struct {
 	Start *driver.Cursor `json:"start,omitempty"`
 	// Position is where in the source's log changes go on behind the rows.
 	Position string  `json:"position,omitempty"`
+	Moved    uint64  `json:"moved,omitempty"` // of the source that was read
 	Ranges   []Range `json:"ranges"`
 }
 

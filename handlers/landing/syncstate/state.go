@@ -47,6 +47,7 @@ const (
 	propAsOf         = "headwater.as-of"       // RFC 3339: when the first read of this sync began
 	propDeleted      = "headwater.deleted"     // rows of this sync so far that came marked as deleted
 	propPosition     = "headwater.position"    // in the source's log: the table is complete up to there
+	propMoved        = "headwater.moved"       // Moved, absent for 0
 	propPositionAt   = "headwater.position-at" // RFC 3339: when the last transaction before it was committed at the source
 	propFollowed     = "headwater.changes"     // JSON of followed: how changes behind the position land
 	PropStateOf      = "headwater.state-of"    // of a maintenance: the snapshot whose state it repeats
@@ -91,6 +92,7 @@ type State struct {
 	// Position is up to where in the source's log the table is complete, "" for one
 	// that no log is followed into. Followed says how changes land.
 	Position   string
+	Moved      uint64     // of the source when the sync read it; see Target.Moved
 	PositionAt *time.Time // nil where that is not known
 	Followed   *Followed
 }
@@ -125,6 +127,9 @@ func (s State) Properties() (iceberg.Properties, error) {
 	}
 	if s.Position != "" {
 		props[propPosition] = s.Position
+	}
+	if s.Moved != 0 {
+		props[propMoved] = strconv.FormatUint(s.Moved, 10)
 	}
 	for name, value := range map[string]any{
 		propCursor: s.Cursor, propOverlap: s.Overlap, propJSON: append([]int{}, s.JSON...),
@@ -190,7 +195,7 @@ func In(made *table.Snapshot) (State, error) {
 	for name, into := range map[string]any{ // which older snapshots lack
 		propDeleted: &s.Deleted, propOverlap: &s.Overlap, propJSON: &s.JSON, propColumns: &s.Origin.Columns, propLacking: &s.Origin.Lacking,
 		propBorder: &s.Border, propNotes: &s.Notes, propKey: &s.Key, propAsOf: &s.AsOf,
-		propPositionAt: &s.PositionAt, propFollowed: &s.Followed,
+		propPositionAt: &s.PositionAt, propFollowed: &s.Followed, propMoved: &s.Moved,
 	} {
 		if text := p[name]; text != "" {
 			if err := json.Unmarshal([]byte(text), into); err != nil {

@@ -2,6 +2,7 @@ package tablekeys
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/sync/errgroup"
+
+	"headwater/handlers/landing/bucket"
 )
 
 const (
@@ -119,23 +122,39 @@ func (i *Issuer) prove(ctx context.Context, t Table, k Keys) error {
 	ctx, done := context.WithTimeout(ctx, i.limit)
 	defer done()
 	var asks errgroup.Group
-	try := func(ask func() (bool, error), want bool, otherwise *Refusal) {
+	shut := func(ask func() (bool, error)) {
 		asks.Go(func() error {
 			switch allowed, err := ask(); {
 			case err != nil:
-				return &Refusal{Why: "the bucket does not say what the keys of its STS open"}
-			case allowed != want:
-				return otherwise
+				return errUntold
+			case allowed:
+				return errWide
 			}
 			return nil
 		})
 	}
-	try(func() (bool, error) { return i.bucket.Opens(ctx, with, i.outside) }, false, errWide)
-	try(func() (bool, error) { return i.bucket.Lists(ctx, with, i.root) }, false, errWide)
+	shut(func() (bool, error) { return i.bucket.Opens(ctx, with, i.outside) })
+	shut(func() (bool, error) { return i.bucket.Lists(ctx, with, i.root) })
 	if t.Metadata != "" {
-		try(func() (bool, error) { return i.bucket.Opens(ctx, with, t.Metadata) }, true, errShut)
+		asks.Go(func() error { return i.opens(ctx, with, t.Metadata) })
 	}
 	return asks.Wait()
+}
+
+// opens returns a *Refusal unless keys open a table's file. One that is not there says
+// nothing about other tables.
+func (i *Issuer) opens(ctx context.Context, with aws.CredentialsProvider, file string) error {
+	allowed, err := i.bucket.Opens(ctx, with, file)
+	var answer *bucket.Error
+	switch {
+	case errors.As(err, &answer) && answer.Status == http.StatusNotFound:
+		return errGone
+	case err != nil:
+		return errUntold
+	case !allowed:
+		return errShut
+	}
+	return nil
 }
 
 // partitionOf returns which of Amazon's clouds a role belongs to, as it is in the

@@ -48,6 +48,8 @@ var (
 	errOwn     = &Refusal{Why: "the store's STS gave the service's own keys, or keys without a session"}
 	errEnds    = &Refusal{Why: "the store's STS gave keys that end at another time than asked for; are its clock and this machine's right?"}
 	errWide    = &Refusal{Why: "the store's STS ignores the session policy: its keys open more than the table"}
+	errUntold  = &Refusal{Why: "the bucket does not say what the keys of its STS open"}
+	errGone    = &Refusal{Why: "the table's metadata file is not in the bucket", oneTable: true}
 	errShut    = &Refusal{Why: "the keys of the store's STS do not open the table: the role needs s3:GetObject and s3:ListBucket", oneTable: true}
 )
 

@@ -108,6 +108,11 @@ func (s *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>lake</Name><KeyCount>0</KeyCount></ListBucketResult>`)
 		return
 	}
+	if strings.Contains(key, "/gone/") {
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, `<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>`)
+		return
+	}
 	w.Header().Set("ETag", `"1"`)
 	io.WriteString(w, "{")
 }

@@ -174,6 +174,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestATableWithoutItsFileIsOneTable holds that a table whose metadata somebody removed keeps
+// nobody from keys to others.
+func TestATableWithoutItsFileIsOneTable(t *testing.T) {
+	d := newDesk(t)
+	if _, err := d.get(orders+"/gone", "ada", time.Time{}); !errors.Is(err, errGone) {
+		t.Errorf("keys to a table without its file: %v", err)
+	}
+	if _, err := d.get(orders, "bob", time.Time{}); err != nil {
+		t.Errorf("keys to another: %v", err)
+	}
+}
+
 // TestKeysAreShared holds that a caller gets the same keys for half of their life,
 // and those who ask at once the same ones; and nobody those of another.
 func TestKeysAreShared(t *testing.T) {

@@ -203,9 +203,13 @@ func TestKilledWhileChangesLand(t *testing.T) {
 	s.connect()
 	steps := []string{"captured", "wrote", "staged", "committed", "appended ChangesLanded", "appended SyncProgressed", "checkpointed", "confirmed", "appended SyncStarted"}
 	happened := map[string]int{}
-	for range kills {
-		step := steps[r.IntN(len(steps))]
-		s.w.seams.kill(step, 1+r.IntN(3))
+	first := r.Perm(len(steps))
+	for i := range kills {
+		step, nth := steps[r.IntN(len(steps))], 1+r.IntN(3)
+		if i < len(first) { // few kills are at as many kinds of step
+			step, nth = steps[first[i]], 1
+		}
+		s.w.seams.kill(step, nth)
 		before := s.w.seams.killed()
 		stopped := make(chan struct{})
 		own := rand.New(rand.NewPCG(r.Uint64(), 2))

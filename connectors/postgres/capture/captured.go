@@ -210,6 +210,10 @@ func (l *changeLog) checkTypes(t *captured) {
 		}
 	}
 	for i, c := range t.table.Columns {
+		if t.typeOf(i).oid == 0 { // dropped between two questions to the catalog
+			l.refuse(t, driver.E(driver.ErrRetyped, nil, "table %s was altered: it has no column %s now", t.table, c.Name))
+			return
+		}
 		if why := t.unreadable(i); why != "" {
 			l.refuse(t, driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s): %s; exclude the column in sync_options.columns, or sync the table with mode full", t.table, c.Name, c.SourceType, why))
 			return
@@ -257,8 +261,6 @@ func (t *captured) attribute(i int) *catalog.Attribute {
 func (t *captured) unreadable(i int) string {
 	a, cast := t.typeOf(i), t.columns[i].Cast
 	switch {
-	case a.oid == 0:
-		return "its type is not known"
 	case cast == catalog.CastText && a.system && a.name == "xml":
 		return "the log shows XML without its declaration"
 	case cast == catalog.CastText && a.textCast && !slices.Contains(textCasts, a.name):

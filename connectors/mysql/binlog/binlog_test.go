@@ -378,3 +378,22 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+// What a table's definition says that the catalog keeps from who may only read.
+func TestCreated(t *testing.T) {
+	for sql, want := range map[string]string{
+		"CREATE TABLE `t` (`p` int COMMENT 'ON DELETE CASCADE', `on` int, CONSTRAINT `a` FOREIGN KEY (`p`) REFERENCES `p` (`id`)) ENGINE=InnoDB":                                                          "",
+		"CREATE TABLE `t` (`p` int, CONSTRAINT `a` FOREIGN KEY (`p`) REFERENCES `p` (`id`) ON UPDATE NO ACTION, CONSTRAINT `b` FOREIGN KEY (`p`) REFERENCES `p` (`id`) ON UPDATE SET NULL) ENGINE=InnoDB": "b",
+		"CREATE TABLE `t` (`at` timestamp ON UPDATE current_timestamp(), CONSTRAINT `c` CHECK (`p` > 1), CONSTRAINT `d` FOREIGN KEY (`p`) REFERENCES `p` (`id`) ON DELETE CASCADE)":                       "d",
+		"CREATE TABLE `t` (`id` int) ENGINE=MRG_MyISAM UNION=(`a`,`e`.`b`) INSERT_METHOD=LAST":                                                                                                            " d.a e.b",
+	} {
+		c := ParseCreated(sql, "d")
+		got := c.Cascades
+		for _, n := range c.Union {
+			got += " " + n.Schema + "." + n.Table
+		}
+		if got != want {
+			t.Errorf("%s\n is %q, want %q", sql, got, want)
+		}
+	}
+}

@@ -36,10 +36,12 @@ type ahead struct {
 }
 
 // capturedQuery asks for tables, their columns, and the foreign keys that may change
-// their rows.
+// their rows. What a foreign key does is not shown to an account that may only SELECT;
+// that there is one is.
 const capturedQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, ENGINE, UNIX_TIMESTAMP(CREATE_TIME), NULL, NULL, NULL FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s
 UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, DATETIME_PRECISION, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s
-UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NULL, NULL, NULL FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s`
+UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NULL, NULL, NULL FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s
+UNION ALL SELECT DISTINCT 'k', TABLE_NAME, CONSTRAINT_NAME, NULL, NULL, NULL, NULL, NULL FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = %[1]s AND REFERENCED_TABLE_NAME IS NOT NULL`
 
 // logged are the engines whose rows change only through the server that writes the log.
 var logged = []string{"innodb", "myisam", "aria", "memory", "rocksdb", "archive", "csv"}
@@ -49,6 +51,7 @@ var logged = []string{"innodb", "myisam", "aria", "memory", "rocksdb", "archive"
 func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []driver.CapturedTable) ([]*captured, error) {
 	type found struct {
 		kind, engine, foreign string
+		keys, shown           map[string]bool // foreign keys, and those whose rules are shown
 		created               int64
 		columns               [][]*string
 	}
@@ -57,7 +60,7 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	err := c.Query(ctx, fmt.Sprintf(capturedQuery, session.Literal(s.pool.Settings.Database)), func(row []*string) error {
 		name := session.Text(row[1])
 		if all[name] == nil {
-			all[name] = &found{}
+			all[name] = &found{keys: map[string]bool{}, shown: map[string]bool{}}
 		}
 		f := all[name]
 		switch session.Text(row[0]) {
@@ -68,7 +71,10 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 		case "c":
 			f.columns = append(f.columns, row)
 			columns = append(columns, row)
+		case "k":
+			f.keys[session.Text(row[2])] = true
 		case "f":
+			f.shown[session.Text(row[2])] = true
 			if cascades(session.Text(row[3])) || cascades(session.Text(row[4])) {
 				f.foreign = session.Text(row[2])
 			}
@@ -92,6 +98,15 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			continue
 		}
 		one.created = f.created
+		for key := range f.keys {
+			if f.foreign != "" || f.shown[key] {
+				continue
+			}
+			if f.foreign, err = s.cascade(ctx, c, t.Table); err != nil {
+				return nil, err
+			}
+			break
+		}
 		one.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
 		slices.SortFunc(f.columns, func(a, b []*string) int { return int(session.Integer(a[7]) - session.Integer(b[7])) })
 		if n := len(f.columns); n > 0 && session.Integer(f.columns[n-1][7]) != int64(n) && one.refused == nil {
@@ -116,6 +131,20 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 // the key.
 func cascades(rule string) bool {
 	return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"
+}
+
+// cascade returns a foreign key that changes rows of a table, as the table's definition
+// has it, "" if there is none.
+func (s *Capturer) cascade(ctx context.Context, c *session.Session, t driver.Table) (name string, err error) {
+	err = c.Query(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
+		name = binlog.ParseCreated(session.Text(row[1]), t.Namespace).Cascades
+		return nil
+	})
+	var server *mysql.MySQLError
+	if errors.As(err, &server) { // gone, or rights for some columns alone, which is refused for that
+		return "", nil
+	}
+	return name, err
 }
 
 // unfit says why the log does not have all changes of a table, nil if it has.

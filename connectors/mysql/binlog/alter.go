@@ -24,7 +24,7 @@ func (t tokens) alter(schema string) Statement {
 		s.part(part, schema)
 	}
 	if s.Effect == Rewrites {
-		s.Added, s.Dropped = nil, nil
+		s.Added, s.Filled, s.Dropped = nil, nil, nil
 	}
 	if s.Effect == Nothing {
 		return Statement{}
@@ -70,6 +70,8 @@ func (s *Statement) part(t tokens, schema string) {
 				}
 			}
 		}
+	case t.is("MODIFY", "CHANGE"): // before what looks for words that a column may have as its name
+		s.raise(Rewrites)
 	case t.skip("PARTITION"): // BY
 	case t.is("ANALYZE", "OPTIMIZE", "REBUILD", "CHECK", "COALESCE", "REORGANIZE", "REMOVE", "ENABLE", "DISABLE", "FORCE", "ORDER", "ALGORITHM", "LOCK"):
 	case t.has("ENGINE"):
@@ -90,6 +92,12 @@ func (s *Statement) add(t tokens) {
 	if t.is("INDEX", "KEY", "FULLTEXT", "SPATIAL", "UNIQUE", "PARTITION") {
 		return
 	}
+	for rest := t; len(rest) > 0; rest = rest[1:] {
+		if rest.cascades() { // until somebody sees the key, it changes rows without a word
+			s.raise(Rewrites)
+			return
+		}
+	}
 	if t.is("FOREIGN", "CHECK") || t.is("CONSTRAINT") && !t.has("PRIMARY") {
 		s.raise(Columns)
 		return
@@ -106,6 +114,12 @@ func (s *Statement) add(t tokens) {
 	}
 	s.raise(Columns)
 	s.Added = append(s.Added, n.Table)
+	for ; len(t) > 1; t = t[1:] {
+		if t.is("DEFAULT") && !t[1:].is("NULL") {
+			s.Filled = append(s.Filled, n.Table)
+			return
+		}
+	}
 }
 
 // dropped understands DROP.

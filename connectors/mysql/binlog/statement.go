@@ -50,8 +50,9 @@ type Statement struct {
 	Tables []Name
 	Label  string // of a savepoint; the name of an XA transaction that begins or ends
 	Begins bool   // a CREATE whose rows follow in its transaction
-	// Added and Dropped are the columns of a Define whose Effect is Columns.
-	Added, Dropped []string
+	// Added and Dropped are the columns of a Define whose Effect is Columns; Filled are
+	// those of Added that rows which were there have a default in.
+	Added, Filled, Dropped []string
 }
 
 // harmless are first words of statements that change no row and no column.

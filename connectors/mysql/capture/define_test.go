@@ -25,7 +25,7 @@ func (f *follower) changesTo() (map[int]error, error) {
 // followed, what changes rows without a word of them has the table read whole.
 func TestChangesOfTables(t *testing.T) {
 	server, db := logServer(t, "--log-bin-trust-function-creators=1")
-	const tables = `CREATE TABLE t (id int PRIMARY KEY, v varchar(20), n int); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2); CREATE TABLE u (id int PRIMARY KEY, v varchar(20)); INSERT INTO u VALUES (1, 'u');
+	const tables = `CREATE TABLE t (id int PRIMARY KEY, v varchar(20), n int); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', NULL); CREATE TABLE u (id int PRIMARY KEY, v varchar(20)); INSERT INTO u VALUES (1, 'u');
 CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (100)); INSERT INTO p VALUES (1), (11);`
 	const drop = "DROP TABLE IF EXISTS t, u, p, old, x;"
 	const after = "; INSERT INTO u VALUES (9, 'after')"
@@ -36,6 +36,8 @@ CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES
 	}{
 		{"add column", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int, ADD INDEX (n); INSERT INTO t VALUES (4, 'd', 4, 4)", "t", false},
 		{"add column first", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD z int FIRST; INSERT INTO t VALUES (4, 4, 'd', 4); ALTER TABLE t ADD zz varchar(9) AFTER z; UPDATE t SET zz = 'q'", "t", false},
+		{"add column whose default goes again", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int DEFAULT 5; ALTER TABLE t ALTER z SET DEFAULT NULL; INSERT INTO t VALUES (4, 'd', 4, 4)", "t", true},
+		{"foreign key that comes and goes", "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (n) REFERENCES u (id) ON DELETE CASCADE; DELETE FROM u WHERE id = 1; INSERT INTO u VALUES (1, 'before'); ALTER TABLE t DROP FOREIGN KEY f; INSERT INTO t VALUES (4, 'd', 4)", "t", true},
 		{"add column in two parts", "SET SESSION binlog_alter_two_phase = 1; INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int; INSERT INTO t VALUES (4, 'd', 4, 4); SET SESSION binlog_alter_two_phase = 0", "t", false},
 		{"drop column", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t DROP COLUMN n; INSERT INTO t VALUES (4, 'd')", "t", false},
 		{"drop column and make it again", "ALTER TABLE t DROP COLUMN n; ALTER TABLE t ADD COLUMN n int; INSERT INTO t VALUES (4, 'd', 5)", "t", true},

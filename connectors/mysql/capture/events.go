@@ -274,6 +274,13 @@ func (s *stream) define(st binlog.Statement) error {
 				}
 			}
 			return s.lose(t, lostTable{why: "a statement changed what it is or has without a word of the rows (" + s.where() + ")"})
+		case len(st.Filled) > 0: // whether the catalog still shows that is for the next capture, which looks ahead to the statement
+			if s.moved {
+				if err := s.resume(); err != nil {
+					return err
+				}
+			}
+			return driver.E(driver.ErrRetyped, nil, "table %s has other columns from transaction %s on", t.table, s.gtid)
 		default:
 			if len(st.Dropped) > 0 {
 				s.l.source.lose(t.table.Name, lostTable{why: "a column was dropped and made again (" + s.where() + ")", dropped: slices.Clone(st.Dropped)})

@@ -98,6 +98,12 @@ func (t *captured) noteDefinition(st binlog.Statement, gtid string) {
 		t.refused = driver.E(driver.ErrReplaced, nil, "table %s was altered by transaction %s, before its log was read up to there", t.table, gtid)
 		return
 	}
+	for _, name := range st.Filled {
+		if c, ok := t.table.Column(name); ok && !c.Filled || !utf8.ValidString(name) { // who landed the table takes it for empty
+			t.refused = driver.E(driver.ErrReplaced, nil, "table %s: column %s was added with a default by transaction %s, and has another one now", t.table, name, gtid)
+			return
+		}
+	}
 	t.ahead = append(t.ahead, ahead{gtid: gtid, added: st.Added})
 }
 

@@ -3,6 +3,7 @@ package binlog
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 )
 
 // Bits of sql_mode that a statement is read by.
@@ -58,4 +59,32 @@ func sqlMode(p []byte) uint64 {
 		return binary.LittleEndian.Uint64(p[1:])
 	}
 	return 0
+}
+
+// OfServer reports whether a statement changes no rows but those of one of the server's
+// own tables (schema mysql), as services that host servers do. There are no triggers
+// there. It is false for one that names another table, or a function of another schema:
+// what those change is not known.
+func (q Query) OfServer() bool {
+	s := scanner{sql: q.SQL, mode: q.Mode}
+	var t tokens
+	for one, ok := s.next(); ok; one, ok = s.next() {
+		if t = append(t, one); len(t) > 1<<10 {
+			return false
+		}
+	}
+	update, remove := t.is("UPDATE"), t.is("DELETE")
+	if !t.skip("INSERT", "REPLACE", "UPDATE", "DELETE") {
+		return false
+	}
+	t.skip("LOW_PRIORITY", "IGNORE", "INTO", "FROM")
+	if n, ok := t.name(q.Schema); !ok || n.Schema != "mysql" || t.has("SELECT") || update && !t.is("SET") || remove && len(t) > 0 && !t.is("WHERE") {
+		return false
+	}
+	for i, one := range t {
+		if one.kind == mark && one.text == "." && i > 0 && strings.Trim(t[i-1].text, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
 }

@@ -239,14 +239,13 @@ func (s *stream) query(e binlog.Event) error {
 	return nil
 }
 
-// statement refuses a statement that stands for rows, unless it is of another database
-// and does not contain the name of this one.
+// statement refuses a statement that stands for rows, whatever database it is of: by a
+// trigger, a view or a function it may change rows of this one, of which it says nothing.
 func (s *stream) statement(q binlog.Query) error {
-	ours := s.l.source.pool.Settings.Database
-	if !strings.EqualFold(q.Schema, ours) && !strings.Contains(strings.ToLower(q.SQL), strings.ToLower(ours)) {
+	if q.OfServer() {
 		return nil
 	}
-	return s.incomplete("a statement")
+	return s.incomplete("a statement of the database " + q.Schema)
 }
 
 // define handles a statement that changes or empties tables.

@@ -1,0 +1,26 @@
+package binlog
+
+import "testing"
+
+// Statements that change rows of the server's own tables alone.
+func TestOfServer(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"INSERT INTO mysql.rds_heartbeat2(id, value) values (1,1483406652000) ON DUPLICATE KEY UPDATE value = 1483406652000.5": true,
+		"DELETE FROM mysql.rds_sysinfo where name = 'innodb_txn_key'":                                                          true,
+		"delete from `mysql`.`rds_monitor`":                                                                                    true,
+		"UPDATE mysql.x SET a = 1":                                                                                             true,
+		"INSERT INTO x VALUES (1)":                                                                                             false,
+		"INSERT INTO mysql.x SELECT * FROM shop.t":                                                                             false,
+		"INSERT INTO mysql.x VALUES (other.f())":                                                                               false,
+		"UPDATE mysql.x, t SET t.a = 1":                                                                                        false,
+		"DELETE t FROM mysql.x, t":                                                                                             false,
+		"DELETE FROM mysql.x USING mysql.x, t":                                                                                 false,
+		"CALL mysql.p()":                                                                                                       false,
+		"REPLACE `mysql`":                                                                                                      false,
+		"WITH a AS (SELECT 1) DELETE FROM mysql.x WHERE a IN (SELECT)":                                                         false,
+	} {
+		if got := (Query{Schema: "d", SQL: sql}).OfServer(); got != want {
+			t.Errorf("%s: %v", sql, got)
+		}
+	}
+}

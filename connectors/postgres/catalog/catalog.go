@@ -12,11 +12,26 @@ import (
 // The catalog is read with several statements in one message. All run with pg_catalog as
 // the search path.
 const (
-	// ofTypes selects what each domain is made of, and the labels of enumerations.
+	// ofTypes selects what each domain is made of, and the labels of enumerations. Types
+	// made of others, such as composites and ranges, have what the text of their values
+	// depends on: the labels of all enumerations and the fields of all composites in them.
 	ofTypes = `
 SELECT d.oid::int8, d.typbasetype::int8, d.typtypmod, b.typtype, b.typcategory, b.typelem::int8, b.typname, b.typnamespace = 'pg_catalog'::regnamespace
 FROM pg_type d JOIN pg_type b ON b.oid = d.typbasetype WHERE d.typtype = 'd';
-SELECT enumtypid::int8, md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum GROUP BY 1;`
+WITH RECURSIVE used AS (
+  SELECT DISTINCT atttypid AS typ FROM pg_attribute WHERE atttypid >= 16384 AND attnum > 0 AND NOT attisdropped
+  UNION SELECT t.typbasetype FROM used u JOIN pg_type t ON t.oid = u.typ AND t.typtype = 'd'),
+part AS (
+  SELECT u.typ AS whole, u.typ FROM used u JOIN pg_type t ON t.oid = u.typ LEFT JOIN pg_type e ON e.oid = t.typelem WHERE t.typtype <> 'e' AND (e.typtype IS NULL OR e.typtype <> 'e')
+  UNION SELECT p.whole, k.typ FROM part p JOIN pg_type t ON t.oid = p.typ, LATERAL (
+    SELECT t.typelem WHERE t.typelem <> 0 UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
+    UNION ALL SELECT g.rngsubtype FROM pg_range g WHERE t.typtype IN ('r', 'm') AND t.oid IN (g.rngtypid, (to_jsonb(g)->>'rngmultitypid')::oid)
+    UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) k (typ))
+SELECT enumtypid::int8, md5(string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid)) FROM pg_enum GROUP BY 1
+UNION ALL SELECT p.whole::int8, md5(string_agg(p.typ || ' ' || f.has, ',' ORDER BY p.typ)) FROM part p JOIN pg_type t ON t.oid = p.typ, LATERAL (
+  SELECT string_agg(e.oid || ' ' || e.enumlabel, ',' ORDER BY e.oid) FROM pg_enum e WHERE t.typtype = 'e' AND e.enumtypid = t.oid
+  UNION ALL SELECT string_agg(a.attnum || ' ' || a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum) FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) f (has)
+WHERE f.has IS NOT NULL GROUP BY 1;`
 
 	// ofServer selects what tells this server from others, and reads back the settings of
 	// the session. %s is ByControl or ByName.
@@ -59,13 +74,14 @@ SELECT a.attrelid::int8, a.attnum, a.attname, format_type(a.atttypid, a.atttypmo
     SELECT concat_ws(' ', s.seqcache, s.seqincrement, s.seqcycle) FROM pg_sequence s WHERE s.seqrelid IN (
       SELECT p.objid FROM pg_depend p WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid AND p.refobjsubid = a.attnum AND p.classid = 'pg_class'::regclass AND p.deptype IN ('a', 'i')
       UNION SELECT p.refobjid FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass WHERE d.adrelid = c.oid AND d.adnum = a.attnum) LIMIT 1) END,
-  a.atthasmissing OR a.atthasdef OR a.attidentity <> '' OR a.attnotnull
+  a.atthasmissing OR a.atthasdef OR a.attidentity <> '' OR a.attnotnull OR m.attname IS NOT NULL
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN (SELECT DISTINCT indrelid, indkey[0] AS attnum FROM pg_index WHERE indisunique AND indisvalid AND indimmediate AND indpred IS NULL AND indexprs IS NULL AND indnkeyatts = 1) u ON u.indrelid = c.oid AND u.attnum = a.attnum
-LEFT JOIN (SELECT conrelid, conkey[1] AS attnum FROM pg_constraint WHERE contype = 'n' AND NOT convalidated) v ON v.conrelid = c.oid AND v.attnum = a.attnum`
+LEFT JOIN (SELECT conrelid, conkey[1] AS attnum FROM pg_constraint WHERE contype = 'n' AND NOT convalidated) v ON v.conrelid = c.oid AND v.attnum = a.attnum
+LEFT JOIN (SELECT DISTINCT pg_partition_root(l.attrelid) AS root, l.attname FROM pg_attribute l JOIN pg_class k ON k.oid = l.attrelid AND k.relispartition WHERE l.atthasmissing) m ON m.root = c.oid AND m.attname = a.attname`
 
 	// offered is the condition of both.
 	offered = `

@@ -24,7 +24,7 @@ type captured struct {
 	after    pglogrepl.LSN
 	identity string               // pg_class.relreplident
 	keys     []string             // columns of the replica identity
-	leaves   map[string]partition // partitions of a partitioned table, by oid
+	leaves   map[string]partition // partitions of a partitioned table, by oid, or the table alone
 	computed map[string]string    // generated columns: s for stored, v for virtual
 	types    map[int64]typeFacts  // of the columns, by attnum
 }
@@ -82,11 +82,11 @@ func (l *changeLog) accept() {
 // decides whether their changes can be had.
 const ofCaptured = `
 WITH RECURSIVE tree AS (
-  SELECT c.oid AS root, c.oid, c.relkind FROM pg_class c WHERE c.oid = ANY (%[1]s)
-  UNION ALL SELECT t.root, c.oid, c.relkind FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p')
+  SELECT c.oid AS root, c.oid, c.relkind, '' AS link FROM pg_class c WHERE c.oid = ANY (%[1]s)
+  UNION ALL SELECT t.root, c.oid, c.relkind, t.link || ' ' || i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p')
 SELECT t.root::int8, c.oid::int8, c.relkind, c.relpersistence, c.relreplident, n.nspname || '.' || c.relname, pg_has_role(c.relowner, 'USAGE'), k.names, c.relfilenode::int8,
   (SELECT json_object_agg(a.attname, a.attgenerated) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped AND c.oid = t.root),
-  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname)
+  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname), t.link
 FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT json_agg(a.attname ORDER BY u.n) AS names FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u (attnum, n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
   WHERE i.indrelid = c.oid AND u.n <= i.indnkeyatts AND i.indisvalid AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)) k ON true
@@ -96,6 +96,7 @@ ORDER BY t.root, c.oid <> t.root, c.oid`
 type relationFacts struct {
 	root, oid                              int64
 	kind, persistence, identity, name, sql string
+	link                                   string
 	owned, parent                          bool
 	keys                                   []string
 	filenode                               int64
@@ -117,7 +118,7 @@ func (l *changeLog) examine(ctx context.Context) error {
 			return nil
 		}
 		r := relationFacts{root: session.Number(row[0]), oid: session.Number(row[1]), kind: string(row[2]), persistence: string(row[3]), identity: string(row[4]), name: string(row[5]),
-			owned: session.Truth(row[6]), filenode: session.Number(row[8]), parent: session.Truth(row[10]), sql: string(row[12]), xid: uint32(session.Number(row[11]))}
+			owned: session.Truth(row[6]), filenode: session.Number(row[8]), parent: session.Truth(row[10]), sql: string(row[12]), xid: uint32(session.Number(row[11])), link: strings.TrimSpace(string(row[13]))}
 		r.keys = session.ListOf(row[7])
 		_ = json.Unmarshal(row[9], &r.computed)
 		if t := byOID[r.root]; t != nil {
@@ -140,11 +141,12 @@ func (l *changeLog) examine(ctx context.Context) error {
 func (l *changeLog) checkRelation(t *captured, r relationFacts) {
 	if r.oid == r.root {
 		t.identity, t.keys, t.computed = r.identity, r.keys, r.computed
-	} else if r.kind != "p" {
+	}
+	if r.kind != "p" {
 		if t.leaves == nil {
 			t.leaves = map[string]partition{}
 		}
-		t.leaves[fmt.Sprint(r.oid)] = partition{r.oid, r.filenode, r.sql, r.xid}
+		t.leaves[fmt.Sprint(r.oid)] = partition{r.oid, r.filenode, r.sql, r.xid, r.link}
 	}
 	if why := r.unlogged(); why != "" {
 		l.refuse(t, driver.E(driver.ErrUnsupported, nil, "%s %s: sync it with mode full", r.name, why))

@@ -41,7 +41,7 @@ type changeLog struct {
 	mu        sync.Mutex
 	feed      *feed            // nil before Changes
 	quiet     func()           // ends the signs of life of feed
-	truncated map[int64]uint32 // partitioned tables that were truncated as a whole, and by which transaction
+	truncated map[int64]uint32 // tables that were truncated as a whole, and by which transaction
 	suspects  []suspicion
 	done      bool
 	suspected atomic.Bool // there are suspects

@@ -287,9 +287,7 @@ func (f *follower) truncate(oid uint32) error {
 	}
 	t.rows.End(0)
 	f.count(t, driver.OpTruncate)
-	if t.row.RelKind == "p" {
-		f.log.allay(t.row.OID, f.xid)
-	}
+	f.log.allay(t.row.OID, f.xid)
 	return nil
 }
 

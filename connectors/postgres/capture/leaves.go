@@ -14,28 +14,42 @@ import (
 )
 
 // No message of the log says what is done to a single partition: TRUNCATE, DETACH, DROP, and
-// ATTACH of a table with rows. So the note beside the publication has the heaps of the
-// partitions, and what became of them decides whether the table can go on.
+// ATTACH of a table with rows; nor that ALTER TABLE ... USING wrote all rows of a table anew.
+// So the note beside the publication has the heaps of the partitions and tables, and what
+// became of them decides whether the table can go on.
 
-// partition is a partition that holds rows.
+// partition is a partition that holds rows, or a table that is not partitioned.
 type partition struct {
 	oid  int64
 	node int64  // filenode
 	name string // quoted
 	xid  uint32 // the transaction that wrote its row of the catalog
+	link string // the transactions that attached it and those above it, "" of a table
 }
 
 const (
-	// rowsFromBefore asks whether a partition has rows that are older than its ATTACH, or
-	// that of a parent: no log has them.
-	rowsFromBefore = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) >= (SELECT min(age(i.xmin)) FROM pg_inherits i WHERE i.inhrelid = %[2]d OR i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(%[2]d))))`
+	// rowsFromBefore asks whether a partition may have rows from before its ATTACH, or that
+	// of a parent: no log has them. The ids of transactions do not tell, as one that began
+	// later may have written before the ATTACH. So a table that was not made by the
+	// transaction that attached it must have no rows at all. Of one that was, nobody else
+	// saw it before: its rows came first if their command is between the two. That of a row
+	// which somebody locked or tried to change is not known.
+	rowsFromBefore = `
+WITH level AS MATERIALIZED (SELECT i.xmin = d.xmin AS born, d.cmin::text::int8 AS made, i.cmin::text::int8 AS attached
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = c.reltype AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'i'
+  WHERE i.inhrelid = %[2]d OR i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(%[2]d)))
+SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE EXISTS (SELECT FROM level l
+  WHERE l.born IS NOT TRUE OR l.attached - l.made > 1 AND (x.xmax::text <> '0' OR x.cmin::text::int8 > l.made AND x.cmin::text::int8 < l.attached)))`
 	// rowsOlder asks whether a partition has a row that is older than the note. Then its
 	// new heap does not come from a TRUNCATE.
 	rowsOlder = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) > age('%[2]s'::xid))`
+	// columnsOlder asks whether all columns of a table are as they were at the time of the
+	// note. Then its new heap comes from a TRUNCATE, or has the same rows (VACUUM FULL).
+	columnsOlder = `SELECT NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = %[1]d AND a.attnum > 0 AND age(a.xmin) <= age('%[2]s'::xid))`
 )
 
-// suspicion is that a partition was truncated alone: it has another heap, and no row
-// older than the note. A TRUNCATE of the whole table in the log, by the transaction that
+// suspicion is that a partition was truncated alone, or the rows of a table written anew:
+// it has another heap, and no row, or not every column, is older than the note. A TRUNCATE of the whole table in the log, by the transaction that
 // made the heap, removes the suspicion.
 type suspicion struct {
 	table *captured
@@ -58,11 +72,17 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 		}
 		for _, oid := range slices.Sorted(maps.Keys(t.leaves)) {
 			now, before := t.leaves[oid], was[oid]
+			if link := note.Links[oid]; before != 0 && link != "" && link != now.link {
+				l.refuse(t, partitioned(t, "its partition "+now.name+" was detached and attached again, and may have changed meanwhile"))
+			}
 			if now.node == before || l.refused[t.index] != nil {
 				continue
 			}
 			question := fmt.Sprintf(rowsFromBefore, now.name, now.oid)
-			if before != 0 {
+			switch {
+			case before != 0 && now.link == "":
+				question = fmt.Sprintf(columnsOlder, now.oid, note.Oldest)
+			case before != 0:
 				question = fmt.Sprintf(rowsOlder, now.name, note.Oldest)
 			}
 			answer := "" // if this account may not look
@@ -74,7 +94,7 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 			}
 			switch {
 			case before == 0 && answer != "f":
-				l.refuse(t, partitioned(t, "a partition with rows was attached to it"))
+				l.refuse(t, partitioned(t, "its partition "+now.name+" was attached with rows, or has some that may be from before"))
 			case before != 0 && answer != "t":
 				all = append(all, suspicion{table: t, leaf: now, until: l.facts.end})
 				now.node = before // so that the next note has the old heap
@@ -103,7 +123,7 @@ func (l *changeLog) addSuspicions(all []suspicion) {
 	l.suspected.Store(len(l.suspects) > 0)
 }
 
-// allay notes that a partitioned table was truncated as a whole, and removes its
+// allay notes that a table was truncated as a whole, and removes its
 // suspicions.
 func (l *changeLog) allay(table int64, xid uint32) {
 	l.mu.Lock()
@@ -136,7 +156,11 @@ func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	defer cancel()
 	l.noting.Lock()
 	defer l.noting.Unlock()
-	why := partitioned(s.table, "its partition "+s.leaf.name+" was truncated alone, or its rows were written anew")
+	what := "its partition " + s.leaf.name + " was truncated alone, or its rows were written anew"
+	if s.leaf.link == "" {
+		what = "its rows were written anew when a column was altered"
+	}
+	why := partitioned(s.table, what)
 	l.refused[s.table.index] = why
 	if err := l.takeNote(ctx); err != nil {
 		return err

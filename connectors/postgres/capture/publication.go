@@ -41,9 +41,11 @@ type noted struct {
 	Owner    string           `json:"owner,omitempty"` // driver.Capture.Owner
 	Timeline int64            `json:"timeline,omitempty"`
 	Members  map[string]int64 `json:"members"` // oids of memberships, by oids of tables
-	// Leaves are the filenodes of the partitions of partitioned tables, by oid. Oldest is
-	// a transaction: all older ones had ended when the note was written.
+	// Leaves are the filenodes of the partitions of each table, or its own, by oid, and Links
+	// the transactions that attached them. Oldest is a transaction: all older ones had ended
+	// when the note was written.
 	Leaves map[string]map[string]int64 `json:"leaves,omitempty"`
+	Links  map[string]string           `json:"links,omitempty"`
 	Oldest string                      `json:"oldest,omitempty"`
 	// Broken says why tables have to be read whole.
 	Broken map[string]string `json:"broken,omitempty"`
@@ -277,16 +279,17 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 		n.Members[strconv.FormatInt(oid, 10)] = m.oid
 	}
 	for _, t := range l.tables {
-		if t.row.RelKind == "p" {
-			if n.Leaves == nil {
-				n.Leaves = map[string]map[string]int64{}
-			}
-			nodes := map[string]int64{}
-			for oid, leaf := range t.leaves {
-				nodes[oid] = leaf.node
-			}
-			n.Leaves[strconv.FormatInt(t.row.OID, 10)] = nodes
+		if n.Leaves == nil {
+			n.Leaves, n.Links = map[string]map[string]int64{}, map[string]string{}
 		}
+		nodes := map[string]int64{}
+		for oid, leaf := range t.leaves {
+			nodes[oid] = leaf.node
+			if leaf.link != "" {
+				n.Links[oid] = leaf.link
+			}
+		}
+		n.Leaves[strconv.FormatInt(t.row.OID, 10)] = nodes
 	}
 	for _, t := range l.asked {
 		if why := l.refused[t.index]; errors.Is(why, driver.ErrReplaced) {
@@ -316,5 +319,5 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 }
 
 func (n noted) equal(o noted) bool {
-	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
+	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.Equal(n.Links, o.Links) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
 }

@@ -35,18 +35,19 @@ func (f *follower) shape(r *pgoutput.Relation) *shape {
 	to := make([]int, len(r.Columns))
 	var unknown []string
 	found := make([]bool, len(t.columns))
-	identity := 0
+	last := int64(0)
 	for i, c := range r.Columns {
 		to[i] = -1
-		if c.Key {
-			identity++
-		}
 		a := slices.IndexFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Column.Name == c.Name })
 		if a < 0 {
 			unknown = append(unknown, c.Name)
 			continue
 		}
 		have := &t.row.Attributes[a]
+		if have.Number < last { // the log has the columns in the order of their numbers
+			s.unlike = "column " + c.Name + " was another one, and was renamed"
+		}
+		last = have.Number
 		if have.Declared != int64(c.Type) || have.Rewrite != int64(c.Mod) {
 			s.differs = "column " + c.Name + " has another type"
 		}

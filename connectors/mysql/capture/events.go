@@ -229,6 +229,9 @@ func (s *stream) query(e binlog.Event) error {
 			return err
 		}
 	case binlog.Truncate, binlog.Define:
+		if st.Kind == binlog.Truncate && e.Temporary() { // of a session without ROW: it empties one that hides ours
+			break
+		}
 		if err := s.define(st); err != nil {
 			return err
 		}

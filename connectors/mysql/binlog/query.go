@@ -18,6 +18,7 @@ type Query struct {
 	SQL     string
 	Seconds uint32 // it took
 	Mode    uint64 // sql_mode
+	Charset uint16 // number of a collation of the client's character set, 0 if it is not told
 }
 
 // Query reads a QUERY event: the thread, the seconds it took, the length of the
@@ -33,7 +34,7 @@ func (r *Reader) Query(e Event) (Query, error) {
 	if !ok {
 		return Query{}, ErrEvent
 	}
-	q.Mode = sqlMode(variables)
+	q.Mode, q.Charset = session(variables)
 	name, p, ok := take(p, uint64(e.Body[8])+1)
 	if !ok || name[len(name)-1] != 0 {
 		return Query{}, ErrEvent
@@ -49,16 +50,25 @@ func (r *Reader) Query(e Event) (Query, error) {
 	return q, nil
 }
 
-// sqlMode finds sql_mode among a session's variables, of which those before it have
-// known lengths.
-func sqlMode(p []byte) uint64 {
+// session finds sql_mode and the client's character set among a session's variables, of
+// which those before them have known lengths.
+func session(p []byte) (mode uint64, charset uint16) {
 	if len(p) >= 5 && p[0] == 0 {
 		p = p[5:]
 	}
 	if len(p) >= 9 && p[0] == 1 {
-		return binary.LittleEndian.Uint64(p[1:])
+		mode, p = binary.LittleEndian.Uint64(p[1:]), p[9:]
 	}
-	return 0
+	if len(p) >= 2 && p[0] == 6 && len(p) >= 2+int(p[1]) { // the catalog
+		p = p[2+int(p[1]):]
+	}
+	if len(p) >= 5 && p[0] == 3 { // steps of AUTO_INCREMENT
+		p = p[5:]
+	}
+	if len(p) >= 7 && p[0] == 4 {
+		charset = binary.LittleEndian.Uint16(p[1:])
+	}
+	return mode, charset
 }
 
 // OfServer reports whether a statement changes no rows but those of one of the server's
@@ -66,7 +76,7 @@ func sqlMode(p []byte) uint64 {
 // there. It is false for one that names another table, or a function of another schema:
 // what those change is not known.
 func (q Query) OfServer() bool {
-	s := scanner{sql: q.SQL, mode: q.Mode}
+	s := q.scan()
 	var t tokens
 	for one, ok := s.next(); ok; one, ok = s.next() {
 		if t = append(t, one); len(t) > 1<<10 {

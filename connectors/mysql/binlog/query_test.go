@@ -24,3 +24,17 @@ func TestOfServer(t *testing.T) {
 		}
 	}
 }
+
+// In some character sets a backslash or a quote is the second byte of a character.
+func TestCharactersOfTwoBytes(t *testing.T) {
+	const sql = "ALTER TABLE t COMMENT '\x95\x5c', MODIFY a int, COMMENT ''"
+	for charset, want := range map[uint16]Effect{0: Nothing, 45: Nothing, 13: Rewrites, 1024 + 13: Rewrites, 2048 + 13: Nothing, 28: Rewrites} {
+		if st := (Query{Schema: "d", SQL: sql, Charset: charset}).Parse(); st.Effect != want {
+			t.Errorf("%d: %v, want %v", charset, st.Effect, want)
+		}
+	}
+	st := (Query{Schema: "d", SQL: "TRUNCATE \x95\x60", Charset: 13}).Parse()
+	if len(st.Tables) != 1 || st.Tables[0].Table != "\x95\x60" {
+		t.Errorf("a name ends within a character: %q", st.Tables)
+	}
+}

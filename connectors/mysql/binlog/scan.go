@@ -20,9 +20,30 @@ const (
 // scanner parts a statement. Comments that servers execute are read as what they
 // hold.
 type scanner struct {
-	sql  string
-	mode uint64
+	sql   string
+	mode  uint64
+	leads func(byte) bool // which bytes begin a character whose second may be a mark or a quote, nil if none does
 }
+
+func (q Query) scan() scanner { return scanner{q.SQL, q.Mode, leads(q.Charset)} }
+
+// leads returns which bytes begin such a character in the character set of a collation.
+// Those that MariaDB numbers from 1024 to 2047 are others with nothing but NO PAD.
+func leads(collation uint16) func(byte) bool {
+	if collation>>10 == 1 {
+		collation -= 1024
+	}
+	switch collation {
+	case 13, 88, 95, 96: // sjis, cp932
+		return func(c byte) bool { return c >= 0x81 && c <= 0x9f || c >= 0xe0 && c <= 0xfc }
+	case 1, 84, 28, 87, 248, 249, 250: // big5, gbk, gb18030
+		return func(c byte) bool { return c >= 0x81 && c <= 0xfe }
+	}
+	return nil
+}
+
+// double reports whether the byte at i begins a character of two bytes.
+func (s *scanner) double(i int) bool { return s.leads != nil && i+1 < len(s.sql) && s.leads(s.sql[i]) }
 
 // next returns the next token, or false at the end.
 func (s *scanner) next() (token, bool) {
@@ -45,8 +66,11 @@ func (s *scanner) next() (token, bool) {
 		case c == '"' || c == '\'':
 			return token{text, s.quotes(c, s.mode&modeNoBackslash == 0)}, true
 		case inWord(c):
-			n := 1
+			n := 0
 			for n < len(s.sql) && inWord(s.sql[n]) {
+				if s.double(n) {
+					n++
+				}
 				n++
 			}
 			t := token{word, s.sql[:n]}
@@ -71,6 +95,9 @@ func (s *scanner) quotes(quote byte, backslash bool) string {
 	i := 1
 	for ; i < len(s.sql); i++ {
 		switch c := s.sql[i]; {
+		case s.double(i):
+			out.WriteByte(c)
+			i++
 		case c == '\\' && backslash && i+1 < len(s.sql):
 			i++
 		case c == quote:

@@ -67,7 +67,7 @@ const maxTokens = 1 << 20
 // Parse understands a statement as far as rows depend on it. What it does not know
 // is a Change: nothing is taken for harmless that is not known to be.
 func (q Query) Parse() Statement {
-	s := scanner{sql: q.SQL, mode: q.Mode}
+	s := q.scan()
 	first, ok := s.next()
 	if !ok { // a comment: what the server puts in place of an event that we would not understand
 		return Statement{}
@@ -130,7 +130,7 @@ func (t tokens) parse(q Query) Statement {
 		if t.skip("STATEMENT") {
 			for i := range t {
 				if t[i:].is("FOR") && i+1 < len(t) {
-					return Query{Schema: q.Schema, SQL: q.SQL}.inner(t[i+1:])
+					return Query{Schema: q.Schema}.inner(t[i+1:])
 				}
 			}
 		}

@@ -38,6 +38,7 @@ CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES
 		{"add column first", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD z int FIRST; INSERT INTO t VALUES (4, 4, 'd', 4); ALTER TABLE t ADD zz varchar(9) AFTER z; UPDATE t SET zz = 'q'", "t", false},
 		{"add column whose default goes again", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int DEFAULT 5; ALTER TABLE t ALTER z SET DEFAULT NULL; INSERT INTO t VALUES (4, 'd', 4, 4)", "t", true},
 		{"foreign key that comes and goes", "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (n) REFERENCES u (id) ON DELETE CASCADE; DELETE FROM u WHERE id = 1; INSERT INTO u VALUES (1, 'before'); ALTER TABLE t DROP FOREIGN KEY f; INSERT INTO t VALUES (4, 'd', 4)", "t", true},
+		{"in a character set with backslashes in characters", "ALTER TABLE t ADD m int; UPDATE t SET m = 7; SET NAMES sjis; ALTER TABLE t COMMENT '\x95\x5c', CHANGE n m int, CHANGE m n int; SET NAMES utf8mb4", "t", true},
 		{"add column in two parts", "SET SESSION binlog_alter_two_phase = 1; INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t ADD COLUMN z int; INSERT INTO t VALUES (4, 'd', 4, 4); SET SESSION binlog_alter_two_phase = 0", "t", false},
 		{"drop column", "INSERT INTO t VALUES (3, 'c', 3); ALTER TABLE t DROP COLUMN n; INSERT INTO t VALUES (4, 'd')", "t", false},
 		{"drop column and make it again", "ALTER TABLE t DROP COLUMN n; ALTER TABLE t ADD COLUMN n int; INSERT INTO t VALUES (4, 'd', 5)", "t", true},

@@ -74,6 +74,9 @@ func (s *Statement) part(t tokens, schema string) {
 		s.raise(Rewrites)
 	case t.skip("PARTITION"): // BY
 	case t.is("ANALYZE", "OPTIMIZE", "REBUILD", "CHECK", "COALESCE", "REORGANIZE", "REMOVE", "ENABLE", "DISABLE", "FORCE", "ORDER", "ALGORITHM", "LOCK"):
+	case t.has("UNION"):
+		s.raise(Rewrites)
+		s.Tables = append(s.Tables, t.union(schema)...)
 	case t.has("ENGINE"):
 		if !t.has("InnoDB", "Aria", "MyISAM") {
 			s.raise(Rewrites)

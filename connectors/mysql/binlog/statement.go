@@ -187,15 +187,19 @@ func (t tokens) create(schema string) Statement {
 	if t.skip("TEMPORARY") || !t.skip("TABLE") {
 		return Statement{}
 	}
+	union := t.union(schema) // tables whose rows change by another name from here on
 	if t.skip("IF", "NOT", "EXISTS") {
-		return Statement{}
+		if len(union) == 0 {
+			return Statement{}
+		}
+		return Statement{Kind: Define, Effect: Rewrites, Tables: union}
 	}
 	n, ok := t.name(schema)
 	if !ok {
 		return Statement{Kind: Change}
 	}
 	begins := len(t) > 1 && t[len(t)-2:].is("START") && t[len(t)-1:].is("TRANSACTION")
-	return Statement{Kind: Define, Effect: Rewrites, Tables: []Name{n}, Begins: begins}
+	return Statement{Kind: Define, Effect: Rewrites, Tables: append(union, n), Begins: begins}
 }
 
 func (t tokens) drop(schema string) Statement {

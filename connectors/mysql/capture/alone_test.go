@@ -101,3 +101,23 @@ func TestATableReadWholeBesideAPreparedTransaction(t *testing.T) {
 	f.tables["late"].after = ""
 	f.catchUp()
 }
+
+// The log has what is written through a MERGE table by that table's name, so the tables
+// that it is made of are refused, also one that becomes a part while it is followed.
+func TestPartsOfAMergeTable(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE part (id int PRIMARY KEY) ENGINE=MyISAM; INSERT INTO part VALUES (1); CREATE TABLE later LIKE part")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t", "part", "later")
+	f.catchUp()
+	execute(t, db, "CREATE TABLE merged (id int PRIMARY KEY) ENGINE=MERGE UNION=(part) INSERT_METHOD=LAST; INSERT INTO merged VALUES (2); INSERT INTO t VALUES (1); DROP TABLE merged")
+	f.fails(driver.ErrReplaced, "table headwater.part was altered")
+	f.tables["part"].after = ""
+	f.catchUp()
+	execute(t, db, "CREATE TABLE merged (id int PRIMARY KEY) ENGINE=MERGE UNION=(part) INSERT_METHOD=LAST; INSERT INTO merged VALUES (3)")
+	f.fails(driver.ErrUnsupported, "table headwater.part is a part of merged")
+	delete(f.tables, "part")
+	f.catchUp()
+	execute(t, db, "ALTER TABLE merged UNION=(later)")
+	f.fails(driver.ErrUnsupported, "table headwater.later is a part of merged")
+}

@@ -88,6 +88,18 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	if err != nil {
 		return nil, err
 	}
+	merged := map[string]string{} // tables that others write to, by their names
+	for name, f := range all {
+		if strings.EqualFold(f.engine, "MRG_MyISAM") {
+			created, err := s.created(ctx, c, driver.Table{Namespace: s.pool.Settings.Database, Name: name})
+			if err != nil {
+				return nil, err
+			}
+			for _, n := range created.Union {
+				merged[n.Table] = name
+			}
+		}
+	}
 	out := make([]*captured, len(tables))
 	for i, t := range tables {
 		one := &captured{index: i, table: t.Table}
@@ -102,12 +114,17 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			if f.foreign != "" || f.shown[key] {
 				continue
 			}
-			if f.foreign, err = s.cascade(ctx, c, t.Table); err != nil {
+			created, err := s.created(ctx, c, t.Table)
+			if err != nil {
 				return nil, err
 			}
+			f.foreign = created.Cascades
 			break
 		}
 		one.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
+		if by := merged[t.Name]; by != "" && one.refused == nil {
+			one.refused = driver.E(driver.ErrUnsupported, nil, "table %s is a part of %s, by whose name the log has rows that are written through it; %s", t.Table, by, elsewhere(t.Table))
+		}
 		slices.SortFunc(f.columns, func(a, b []*string) int { return int(session.Integer(a[7]) - session.Integer(b[7])) })
 		if n := len(f.columns); n > 0 && session.Integer(f.columns[n-1][7]) != int64(n) && one.refused == nil {
 			one.refused = driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t.Table)
@@ -133,18 +150,18 @@ func cascades(rule string) bool {
 	return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"
 }
 
-// cascade returns a foreign key that changes rows of a table, as the table's definition
-// has it, "" if there is none.
-func (s *Capturer) cascade(ctx context.Context, c *session.Session, t driver.Table) (name string, err error) {
+// created returns what the definition of a table says. It says nothing if that may not be
+// seen: a table is refused whose columns may not all be read.
+func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Table) (created binlog.Created, err error) {
 	err = c.Query(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
-		name = binlog.ParseCreated(session.Text(row[1]), t.Namespace).Cascades
+		created = binlog.ParseCreated(session.Text(row[1]), t.Namespace)
 		return nil
 	})
 	var server *mysql.MySQLError
-	if errors.As(err, &server) { // gone, or rights for some columns alone, which is refused for that
-		return "", nil
+	if errors.As(err, &server) {
+		return binlog.Created{}, nil
 	}
-	return name, err
+	return created, err
 }
 
 // unfit says why the log does not have all changes of a table, nil if it has.

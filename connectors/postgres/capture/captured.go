@@ -27,6 +27,8 @@ type captured struct {
 	leaves   map[string]partition // partitions of a partitioned table, by oid, or the table alone
 	computed map[string]string    // generated columns: s for stored, v for virtual
 	types    map[int64]typeFacts  // of the columns, by attnum
+	looks    string               // changes with its name and columns
+	numbers  int64                // the highest number that a column of it ever had
 }
 
 // typeFacts is what the catalog says about the type of a column, behind domains, and of
@@ -86,7 +88,8 @@ WITH RECURSIVE tree AS (
   UNION ALL SELECT t.root, c.oid, c.relkind, t.link || ' ' || i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p')
 SELECT t.root::int8, c.oid::int8, c.relkind, c.relpersistence, c.relreplident, n.nspname || '.' || c.relname, pg_has_role(c.relowner, 'USAGE'), k.names, c.relfilenode::int8,
   (SELECT json_object_agg(a.attname, a.attgenerated) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped AND c.oid = t.root),
-  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname), t.link
+  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname), t.link, c.relnatts,
+  CASE WHEN c.oid = t.root THEN (SELECT md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END
 FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT json_agg(a.attname ORDER BY u.n) AS names FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u (attnum, n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
   WHERE i.indrelid = c.oid AND u.n <= i.indnkeyatts AND i.indisvalid AND i.indimmediate AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)) k ON true
@@ -96,7 +99,8 @@ ORDER BY t.root, c.oid <> t.root, c.oid`
 type relationFacts struct {
 	root, oid                              int64
 	kind, persistence, identity, name, sql string
-	link                                   string
+	link, columns                          string
+	numbers                                int64
 	owned, parent                          bool
 	keys                                   []string
 	filenode                               int64
@@ -110,6 +114,9 @@ func (l *changeLog) examine(ctx context.Context) error {
 	for i, t := range l.tables {
 		oids[i], byOID[t.row.OID] = t.row.OID, t
 	}
+	if err := l.checkGenerated(ctx); err != nil {
+		return err
+	}
 	err := l.control.ask(ctx, fmt.Sprintf(ofCaptured+";"+ofCapturedTypes, session.OIDList(oids)), func(statement int, row [][]byte) error {
 		if statement == 1 {
 			if t := byOID[session.Number(row[0])]; t != nil {
@@ -118,7 +125,7 @@ func (l *changeLog) examine(ctx context.Context) error {
 			return nil
 		}
 		r := relationFacts{root: session.Number(row[0]), oid: session.Number(row[1]), kind: string(row[2]), persistence: string(row[3]), identity: string(row[4]), name: string(row[5]),
-			owned: session.Truth(row[6]), filenode: session.Number(row[8]), parent: session.Truth(row[10]), sql: string(row[12]), xid: uint32(session.Number(row[11])), link: strings.TrimSpace(string(row[13]))}
+			owned: session.Truth(row[6]), filenode: session.Number(row[8]), parent: session.Truth(row[10]), sql: string(row[12]), xid: uint32(session.Number(row[11])), link: strings.TrimSpace(string(row[13])), numbers: session.Number(row[14]), columns: string(row[15])}
 		r.keys = session.ListOf(row[7])
 		_ = json.Unmarshal(row[9], &r.computed)
 		if t := byOID[r.root]; t != nil {
@@ -141,6 +148,7 @@ func (l *changeLog) examine(ctx context.Context) error {
 func (l *changeLog) checkRelation(t *captured, r relationFacts) {
 	if r.oid == r.root {
 		t.identity, t.keys, t.computed = r.identity, r.keys, r.computed
+		t.looks, t.numbers = r.name+" "+r.columns, r.numbers
 	}
 	if r.kind != "p" {
 		if t.leaves == nil {
@@ -220,21 +228,25 @@ func (l *changeLog) checkTypes(t *captured) {
 			l.refuse(t, driver.E(driver.ErrUnsupported, nil, "table %s, column %s (%s): %s; exclude the column in sync_options.columns, or sync the table with mode full", t.table, c.Name, c.SourceType, why))
 			return
 		}
-		if how := t.computed[c.Name]; how != "" && !(how == "s" && l.facts.version >= 180000) {
+		if how := t.computed[c.Name]; how != "" && !(how == "s" && l.generated) {
 			if !c.Nullable || slices.Contains(t.table.PrimaryKey, c.Name) {
-				l.refuse(t, driver.E(driver.ErrUnsupported, nil, "table %s, column %s is generated and may not be NULL, and the log has no generated columns%s: exclude the column in sync_options.columns", t.table, c.Name, before18(how)))
+				l.refuse(t, driver.E(driver.ErrUnsupported, nil, "table %s, column %s is generated and may not be NULL, and the log has no generated columns%s: exclude the column in sync_options.columns", t.table, c.Name, l.without(how)))
 				return
 			}
-			l.notes = append(l.notes, fmt.Sprintf("Column %s of %s is generated, and the log has no generated columns%s: it is NULL in rows that changed since the table was read whole.", c.Name, t.table, before18(how)))
+			l.notes = append(l.notes, fmt.Sprintf("Column %s of %s is generated, and the log has no generated columns%s: it is NULL in rows that changed since the table was read whole.", c.Name, t.table, l.without(how)))
 		}
 	}
 }
 
-func before18(how string) string {
-	if how == "s" {
-		return " before PostgreSQL 18"
+// without says, for people, why the log lacks generated columns of a kind.
+func (l *changeLog) without(how string) string {
+	switch {
+	case how != "s":
+		return " that are not stored"
+	case l.facts.version >= 180000:
+		return fmt.Sprintf(", as the publication %[1]s leaves them out (ALTER PUBLICATION %[1]s SET (publish_generated_columns = stored))", session.Quote(l.publication))
 	}
-	return " that are not stored"
+	return " before PostgreSQL 18"
 }
 
 func (t *captured) takeType(row [][]byte) {

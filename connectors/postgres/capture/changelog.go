@@ -30,6 +30,7 @@ type changeLog struct {
 	from        pglogrepl.LSN // where the stream begins
 	known       pglogrepl.LSN // the end of the log after the catalog was read
 	inBinary    bool
+	generated   bool     // the log has stored generated columns
 	notes       []string // given with the first changes
 
 	idle      time.Duration // how often a place to resume without changes is given, 0 for idlePlace

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"headwater/connectors/driver"
@@ -27,3 +28,7 @@ func HasSlot(ctx context.Context, p *session.Pool, name string) (bool, error) {
 	s, err := k.slot(ctx, name)
 	return s != nil, err
 }
+
+// SetKnown moves the place up to which the catalog is taken to show everything to the end
+// of every log.
+func SetKnown(l driver.Log) { l.(*changeLog).known = math.MaxUint64 }

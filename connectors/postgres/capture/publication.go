@@ -77,6 +77,20 @@ func (k *control) publication(ctx context.Context, name string) (p *publication,
 	return p, err
 }
 
+// checkGenerated finds out whether the log has stored generated columns: our own
+// publication has them from PostgreSQL 18 on, one that people keep only if they say so.
+func (l *changeLog) checkGenerated(ctx context.Context) error {
+	l.generated = l.facts.version >= 180000
+	if !l.generated || l.source.pool.Settings.Publication == "" {
+		return nil
+	}
+	l.generated = false
+	return l.control.ask(ctx, "SELECT coalesce(to_jsonb(p)->>'pubgencols', '') = 's' FROM pg_publication p WHERE p.pubname = "+session.Literal(l.publication), func(_ int, row [][]byte) error {
+		l.generated = session.Truth(row[0])
+		return nil
+	})
+}
+
 // publishes returns which of the tables a publication publishes. A publication may be of
 // all tables.
 func (k *control) publishes(ctx context.Context, name string) (map[int64]bool, error) {

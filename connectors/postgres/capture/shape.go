@@ -17,6 +17,7 @@ type shape struct {
 	target    *target // nil if the relation is not captured
 	relation  *pgoutput.Relation
 	differs   string // how it differs from the catalog when the log was opened, "" if it does not
+	later     string // a column that it has and that came after the catalog was read, "" if there is none
 	unlike    string // why its rows cannot be those of the table, "" if they can
 	full      bool   // old rows have all columns
 	key       []bool // for each column of the relation: it is of the table's key, or there is no key
@@ -83,9 +84,23 @@ func (f *follower) shape(r *pgoutput.Relation) *shape {
 		}
 	}
 	s.compare(r, unknown)
+	s.later = t.isLater(r)
 	s.whole = pgoutput.Writer{Rows: t.rows, To: to, Absent: absent, Check: f.checks(t)}
 	s.keys = pgoutput.Writer{Rows: t.rows, To: to, Absent: absent, Check: f.checksKey(t)}
 	return s
+}
+
+// isLater returns a column of a relation that was added after the catalog was read: its
+// number is higher than any that the table has had.
+func (t *captured) isLater(r *pgoutput.Relation) string {
+	last := r.Columns[max(len(r.Columns)-1, 0):]
+	for _, a := range t.row.Attributes {
+		if a.Number == t.numbers && len(last) > 0 && !slices.ContainsFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Column.Name == last[0].Name }) &&
+			slices.ContainsFunc(r.Columns, func(c pgoutput.Column) bool { return c.Name == a.Column.Name }) {
+			return last[0].Name
+		}
+	}
+	return ""
 }
 
 // compare notes how the relation differs from the catalog as it was read.
@@ -111,6 +126,10 @@ func (s *shape) compare(r *pgoutput.Relation, unknown []string) {
 // from before an ALTER TABLE.
 func (s *shape) usable(f *follower) error {
 	switch {
+	case s.later != "":
+		// Where the log ended when the catalog was read tells nothing of it: transactions
+		// that had just been committed need not have been in the catalog.
+		return driver.E(driver.ErrRetyped, nil, "table %s was altered: it has a column %s now", s.target.table, s.later)
 	case s.differs != "" && f.commit >= f.log.known:
 		return driver.E(driver.ErrRetyped, nil, "table %s was altered: %s now", s.target.table, s.differs)
 	case s.unlike != "":

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,27 +103,46 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 	}
 }
 
-// altered fails if the publication is not as it was. The next Capture then refuses the
-// tables concerned.
+// altered fails if the publication is not as it was, or a table has another name or other
+// columns. The next Capture then refuses the tables concerned, or takes them as they are.
 func (l *changeLog) altered(ctx context.Context) error {
-	if l.source.pool.Settings.Publication != "" {
-		return nil
-	}
 	l.noteTruncated(ctx)
 	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: l.facts, control: l.control, refused: map[int]error{}}
 	for _, t := range l.tables {
 		again.tables = append(again.tables, &captured{index: t.index, table: t.table, row: t.row, columns: t.columns, after: max(t.after, 1)})
 	}
-	p, err := l.control.publication(ctx, l.publication)
-	if err != nil {
-		return nil // an error of the connection shows in the stream
+	var p *publication
+	var err error
+	if l.source.pool.Settings.Publication == "" {
+		if p, err = l.control.publication(ctx, l.publication); err != nil {
+			return nil // an error of the connection shows in the stream
+		}
+		err = again.checkOurs(p)
 	}
-	if err = again.checkOurs(p); err == nil {
+	if err == nil {
 		if again.examine(ctx) != nil {
 			return nil
 		}
-		suspects, err2 := again.checkLeaves(ctx, p.note)
-		if err2 != nil {
+		err = l.alteredTables(ctx, again, p)
+	}
+	if err != nil {
+		return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", err)
+	}
+	return nil
+}
+
+// alteredTables compares the tables with how they were examined again. p is our own
+// publication, nil of one that people keep.
+func (l *changeLog) alteredTables(ctx context.Context, again *changeLog, p *publication) (why error) {
+	for _, t := range again.tables {
+		at := slices.IndexFunc(l.tables, func(was *captured) bool { return was.index == t.index })
+		if was := l.tables[at]; t.looks != was.looks { // the log tells it with the next change, which may be long in coming
+			again.refuse(t, driver.E(driver.ErrRetyped, nil, "table %s has another name, or other columns, than it had", t.table))
+		}
+	}
+	if p != nil {
+		suspects, err := again.checkLeaves(ctx, p.note)
+		if err != nil {
 			return nil
 		}
 		if now, err := l.control.facts(ctx); err == nil { // an end behind what was found
@@ -131,14 +151,10 @@ func (l *changeLog) altered(ctx context.Context) error {
 			}
 			l.addSuspicions(suspects)
 		}
-		for _, why := range again.refused {
-			err = why
-		}
 	}
-	if err != nil {
-		return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", err)
+	for _, why = range again.refused {
 	}
-	return nil
+	return why
 }
 
 // follow reads the feed to its end. A panic becomes an error about what the server sent.

@@ -117,6 +117,24 @@ func (t Type) Arrow() arrow.DataType {
 	}
 }
 
+// Width returns how many bytes a value takes in a record batch, whatever it is, about.
+// The bytes of text, JSON and Bytes come on top.
+func (t Type) Width() int {
+	if fixed, ok := t.Arrow().(arrow.FixedWidthDataType); ok {
+		return (fixed.BitWidth() + 7) / 8
+	}
+	return 4 // where it ends
+}
+
+// RowWidth returns what all columns of a row take, as Width has it. A row of many
+// columns takes that even if the source sends a byte for each.
+func (t Table) RowWidth() (bytes int64) {
+	for _, c := range t.Columns {
+		bytes += int64(c.Type.Width())
+	}
+	return bytes
+}
+
 // ArrowSchema returns the schema of the record batches that a Read of t yields.
 func ArrowSchema(t Table) *arrow.Schema {
 	fields := make([]arrow.Field, len(t.Columns))

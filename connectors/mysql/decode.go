@@ -128,7 +128,7 @@ func (d *decoder) flush(boundary, end bool) error {
 		b.Resume = &driver.Cursor{Column: d.reading.cursor, Value: d.reading.from, Position: d.reading.position}
 	}
 	if !end {
-		d.Reserve(record)
+		d.Reserve(d.RoomOf(record))
 	}
 	return d.emit(b)
 }

@@ -143,3 +143,49 @@ func TestOneLongTransaction(t *testing.T) {
 		t.Errorf("%d MiB were in use", most>>20)
 	}
 }
+
+// A NULL is a bit of a row in the log, and as long as any other value in a batch.
+func TestWideRowsOfNULLsAreSmallBatches(t *testing.T) {
+	const columns, rows = 300, 5000
+	server, db := logServer(t)
+	made := "CREATE TABLE wide (id bigint PRIMARY KEY"
+	for i := range columns {
+		made += fmt.Sprintf(", c%d decimal(30,2)", i)
+	}
+	execute(t, db, made+")")
+	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
+	tables, err := src.Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	capture := driver.Capture{Reader: "headwater_test", Tables: []driver.CapturedTable{{Table: tables[0]}}}
+	log, err := src.Capture(t.Context(), capture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	execute(t, db, fmt.Sprintf("INSERT INTO wide (id) SELECT seq FROM seq_1_to_%d", rows))
+	got, most := 0, 0
+	for c, err := range log.Changes(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Record == nil {
+			continue
+		}
+		got += len(c.Ops)
+		bytes := 0
+		for _, column := range c.Record.Columns() {
+			for _, b := range column.Data().Buffers() {
+				if b != nil {
+					bytes += cap(b.Buf())
+				}
+			}
+		}
+		most = max(most, bytes)
+		c.Record.Release()
+	}
+	if got != rows || most > 10<<20 {
+		t.Errorf("%d rows, and a batch of %d KiB", got, most>>10)
+	}
+}

@@ -291,7 +291,7 @@ func (s *Capturer) lose(table string, lost lostTable) {
 // batch at the same time.
 func (l *changeLog) limits() driver.Limits {
 	limits := l.source.pool.Limits
-	limits.BatchBytes = min(limits.BatchBytes, 8<<20)
+	limits.BatchRows, limits.BatchBytes = min(limits.BatchRows, batchRows), min(limits.BatchBytes, batchBytes)
 	return limits
 }
 

@@ -59,9 +59,16 @@ const (
 	idlePause = 10 * time.Second
 )
 
+// How many rows and bytes a batch has at most. Three batches of a table are under way at
+// once: one grows, one waits, and one is looked at.
+const (
+	batchRows  = 16_384
+	batchBytes = 4 << 20
+)
+
 // heldLimit bounds the bytes that the batches of all tables hold together. When it is
 // reached all batches are given.
-const heldLimit = 32 << 20
+const heldLimit = 8 << 20
 
 // stream reads a log once.
 type stream struct {
@@ -339,7 +346,7 @@ func (s *stream) flush() error {
 }
 
 func (s *stream) take(t *captured) error {
-	held := t.rows.bytes
+	held := t.rows.size()
 	c, ok := t.rows.take(s.gtid, s.began)
 	if !ok {
 		return nil

@@ -107,23 +107,26 @@ func (s *stream) give(rows *binlog.Rows) error {
 		}
 		b.of, b.values = rows.Table, values
 	}
-	before := b.bytes
-	if err := b.add(rows); err != nil {
-		var bad *rowError
-		if errors.As(err, &bad) {
-			return s.lose(t, lostTable{why: bad.Error(), err: bad.err})
+	for {
+		before := b.size()
+		if err := b.add(rows); err != nil {
+			var bad *rowError
+			if errors.As(err, &bad) {
+				return s.lose(t, lostTable{why: bad.Error(), err: bad.err})
+			}
+			return err
 		}
-		return err
+		s.held += b.size() - before
+		var err error
+		if b.full() {
+			err = s.take(t)
+		} else if s.held >= heldLimit {
+			err = s.flush()
+		}
+		if err != nil || !rows.More() {
+			return err
+		}
 	}
-	s.held += b.bytes - before
-	limits := b.d.Limits
-	if len(b.ops) >= limits.BatchRows || b.bytes >= limits.BatchBytes {
-		return s.take(t)
-	}
-	if s.held >= heldLimit {
-		return s.flush()
-	}
-	return nil
 }
 
 // open notes that the transaction has rows of a table.

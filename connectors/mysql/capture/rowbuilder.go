@@ -23,10 +23,12 @@ type rowBuilder struct {
 	kept     map[int][]int
 	partial  bool // a deleted row lacks values
 	ends     []driver.End
-	counted  int  // rows that ends covers
-	open     bool // the current transaction has rows here
-	bytes    int64
-	first    time.Time // when the first row of the batch came
+	counted  int           // rows that ends covers
+	open     bool          // the current transaction has rows here
+	bytes    int64         // as the log has them
+	next     *typemap.Room // for the next batch, which will be like the last; nil for none
+	room     int64         // bytes that were reserved for the batch
+	first    time.Time     // when the first row of the batch came
 	scratch  []byte
 	before   []binlog.Field
 	after    []binlog.Field
@@ -44,12 +46,35 @@ func newRowBuilder(t *captured, limits driver.Limits, nulls bool) *rowBuilder {
 	return b
 }
 
-// add takes the rows of one event. A *rowError says that a row cannot land.
+// size returns about how many bytes the batch takes. A row of many columns takes many
+// times what the log has of it if most are NULL.
+func (b *rowBuilder) size() int64 { return max(b.room, b.bytes+int64(len(b.ops))*b.d.Width) }
+
+// full reports whether the batch should be given. A builder's room is a power of two:
+// one row more than BatchRows, such as the old key of one, would take twice as much.
+func (b *rowBuilder) full() bool {
+	limits := b.d.Limits
+	return len(b.ops) > 0 && (len(b.ops)+2 > limits.BatchRows || b.bytes+int64(len(b.ops))*b.d.Width >= limits.BatchBytes)
+}
+
+// begin notes when the first row of a batch came, and makes room.
+func (b *rowBuilder) begin() {
+	if len(b.ops) > 0 {
+		return
+	}
+	b.first = time.Now()
+	if b.next != nil {
+		b.room, b.next = b.d.Reserve(*b.next), nil
+	}
+}
+
+// add takes rows of one event until there are no more, or the batch is full. A *rowError
+// says that a row cannot land.
 func (b *rowBuilder) add(rows *binlog.Rows) error {
 	if n := len(rows.Table.Columns); len(b.before) != n {
 		b.before, b.after = make([]binlog.Field, n), make([]binlog.Field, n)
 	}
-	for rows.More() {
+	for rows.More() && !b.full() {
 		if err := rows.Next(b.before, b.after); err != nil {
 			return driver.E(driver.ErrBadData, nil, "table %s, transaction %s: %v", b.t.table, b.position, err)
 		}
@@ -95,9 +120,7 @@ func (b *rowBuilder) moved() bool {
 // row appends a row. Values that it lacks are taken from was, the row before the update,
 // or marked as kept.
 func (b *rowBuilder) row(op driver.Op, fields, was []binlog.Field) error {
-	if len(b.ops) == 0 {
-		b.first = time.Now()
-	}
+	b.begin()
 	gone := op == driver.OpDelete || op == driver.OpOldKey
 	for i := range b.values {
 		v := &b.values[i]
@@ -152,9 +175,7 @@ func (b *rowBuilder) absent(op driver.Op, i int) error {
 
 // truncate appends that all rows were deleted.
 func (b *rowBuilder) truncate() {
-	if len(b.ops) == 0 {
-		b.first = time.Now()
-	}
+	b.begin()
 	for i := range b.d.Columns {
 		b.d.Columns[i].Builder.AppendNull()
 	}
@@ -203,7 +224,9 @@ func (b *rowBuilder) take(position string, committed time.Time) (driver.Changes,
 	c := driver.Changes{
 		Table: b.t.index, Record: b.d.Record.NewRecordBatch(), Ops: b.ops, Kept: b.kept, Old: !b.partial, Ends: b.ends, Bytes: b.bytes, Notes: b.d.NullNotes(),
 	}
-	b.ops, b.kept, b.partial, b.ends, b.counted, b.bytes = nil, nil, false, nil, 0, 0
-	b.d.Reserve(c.Record)
+	b.ops, b.kept, b.partial, b.ends, b.counted, b.bytes, b.room = nil, nil, false, nil, 0, 0, 0
+	// Made when a row comes: most tables that have changed need none for a while.
+	next := b.d.RoomOf(c.Record)
+	b.next = &next
 	return c, true
 }

@@ -22,6 +22,7 @@ type Builder struct {
 	Table   driver.Table
 	Record  *array.RecordBuilder
 	Columns []Column // in the order of the table's columns
+	Width   int64    // bytes that a row takes, beside those of values of any length
 	Limits  driver.Limits
 	Keys    []int // indexes of the columns of the key
 	Nulls   bool  // a value that its type cannot hold lands as NULL
@@ -38,7 +39,7 @@ type nulled struct {
 // NewBuilder makes a builder for the table's columns. With nulls, a value that its type
 // cannot hold lands as NULL. The caller calls Release.
 func NewBuilder(t driver.Table, limits driver.Limits, nulls bool) *Builder {
-	b := &Builder{Table: t, Limits: limits, Nulls: nulls}
+	b := &Builder{Table: t, Width: t.RowWidth(), Limits: limits, Nulls: nulls}
 	b.Record = array.NewRecordBuilder(memory.DefaultAllocator, driver.ArrowSchema(t))
 	b.Columns = make([]Column, len(t.Columns))
 	for i, field := range b.Record.Fields() {
@@ -53,15 +54,35 @@ func NewBuilder(t driver.Table, limits driver.Limits, nulls bool) *Builder {
 // Release frees the memory of rows that are in no batch yet.
 func (b *Builder) Release() { b.Record.Release() }
 
-// Reserve allocates room for a batch like the last one.
-func (b *Builder) Reserve(last arrow.RecordBatch) {
-	b.Record.Reserve(int(last.NumRows()))
+// Room is what a batch needs.
+type Room struct {
+	rows int
+	data []int // bytes of the values of each column that have any length
+}
+
+// RoomOf returns the room for a batch like the last one.
+func (b *Builder) RoomOf(last arrow.RecordBatch) Room {
+	r := Room{int(last.NumRows()), make([]int, len(b.Columns))}
 	for i := range b.Columns {
 		if data, ok := last.Column(i).(interface{ ValueBytes() []byte }); ok && b.Columns[i].binary != nil {
 			n := len(data.ValueBytes())
-			b.Columns[i].binary.ReserveData(n + n/16)
+			r.data[i] = n + n/16
 		}
 	}
+	return r
+}
+
+// Reserve allocates room for a batch, and returns about how many bytes that are.
+func (b *Builder) Reserve(r Room) (bytes int64) {
+	b.Record.Reserve(r.rows)
+	bytes = int64(r.rows) * b.Width
+	for i, n := range r.data {
+		if n > 0 {
+			b.Columns[i].binary.ReserveData(n)
+			bytes += int64(n)
+		}
+	}
+	return bytes
 }
 
 // AppendNull handles a value that its column cannot hold. If the settings allow it, it

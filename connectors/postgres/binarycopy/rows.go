@@ -22,6 +22,7 @@ type Rows struct {
 	room    int
 	before  int // rows of the record before, which the next will be like
 	bytes   int64
+	width   int64 // bytes of a row, beside those of values of any length
 }
 
 // firstRoom is how many rows a Rows makes room for at first: there may be one for
@@ -32,7 +33,7 @@ const firstRoom = 16
 // read, forms how text is. ascii says that the server does not vouch for UTF-8, and
 // charset what its text is in then, nil if nobody said.
 func NewRows(t driver.Table, hows []Decoding, forms []Form, ascii bool, charset encoding.Encoding) *Rows {
-	r := &Rows{columns: make([]column, len(hows)), forms: forms, schema: driver.ArrowSchema(t), text: encodingOf{ascii, charset}}
+	r := &Rows{columns: make([]column, len(hows)), forms: forms, schema: driver.ArrowSchema(t), text: encodingOf{ascii, charset}, width: t.RowWidth()}
 	for i, how := range hows {
 		c := t.Columns[i]
 		r.columns[i] = column{name: c.Name, how: how, nullable: c.Nullable, decimal: c.Type, arrow: r.schema.Field(i).Type, width: widths[how]}
@@ -45,6 +46,10 @@ func (r *Rows) Len() int { return r.rows }
 
 // Bytes returns about how much they were as the source sent them.
 func (r *Rows) Bytes() int64 { return r.bytes }
+
+// Size returns about how many bytes they take, with the room for more. It is far more than
+// Bytes where rows have many columns and few values.
+func (r *Rows) Size() int64 { return r.bytes + int64(r.room)*r.width }
 
 // Begin makes room for a row.
 func (r *Rows) Begin() {

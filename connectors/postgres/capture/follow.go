@@ -78,11 +78,11 @@ func newFollower(l *changeLog, emit func(driver.Changes) error, until pglogrepl.
 }
 
 // How many rows and bytes a batch of changes has, and how many bytes all batches hold
-// together before they are given.
+// together before they are given, all of them as they lie in memory.
 const (
 	changeRows  = 16_384
 	changeBytes = 4 << 20
-	heldBytes   = 16 << 20
+	heldBytes   = 8 << 20
 )
 
 // message handles a message of the plug-in.
@@ -218,7 +218,7 @@ func (f *follower) change(s *shape) error {
 // key.
 func (f *follower) row(s *shape, w *pgoutput.Writer, row pgoutput.Row, old *pgoutput.Row, op driver.Op) error {
 	t := s.target
-	if (int64(len(t.ops)) >= t.batch || t.rows.Bytes() >= t.limit) && (len(t.ops) == 0 || t.ops[len(t.ops)-1] != driver.OpOldKey) {
+	if (int64(len(t.ops)) >= t.batch || t.rows.Size() >= t.limit) && (len(t.ops) == 0 || t.ops[len(t.ops)-1] != driver.OpOldKey) {
 		if err := f.hand(t); err != nil {
 			return err
 		}
@@ -228,7 +228,7 @@ func (f *follower) row(s *shape, w *pgoutput.Writer, row pgoutput.Row, old *pgou
 		was = *old
 		old = &was
 	}
-	before := t.rows.Bytes()
+	before := t.rows.Size()
 	kept, err := w.Write(row, old)
 	if err != nil {
 		return f.explain(err)
@@ -245,7 +245,7 @@ func (f *follower) row(s *shape, w *pgoutput.Writer, row pgoutput.Row, old *pgou
 		t.kept[len(t.ops)] = kept
 	}
 	f.count(t, op)
-	if f.held += t.rows.Bytes() - before; f.held >= heldBytes && op != driver.OpOldKey {
+	if f.held += t.rows.Size() - before; f.held >= heldBytes && op != driver.OpOldKey {
 		return f.handAll()
 	}
 	return nil
@@ -281,12 +281,14 @@ func (f *follower) truncate(oid uint32) error {
 	if t == nil || f.commit < t.after {
 		return nil
 	}
+	before := t.rows.Size()
 	t.rows.Begin()
 	for i := range t.columns {
 		t.rows.Null(i)
 	}
 	t.rows.End(0)
 	f.count(t, driver.OpTruncate)
+	f.held += t.rows.Size() - before
 	f.log.allay(t.row.OID, f.xid)
 	return nil
 }
@@ -297,7 +299,7 @@ func (f *follower) hand(t *target) error {
 		return nil
 	}
 	bytes := t.rows.Bytes()
-	f.held -= bytes
+	f.held -= t.rows.Size()
 	c := driver.Changes{Table: t.index, Record: t.rows.Record(), Ops: t.ops, Kept: t.kept, Old: t.old, Ends: t.ends, Bytes: bytes, Notes: f.notes}
 	t.ops, t.kept, t.ends, f.notes = nil, nil, nil, nil
 	return f.emit(c)

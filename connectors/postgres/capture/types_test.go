@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
 	"headwater/connectors/postgres/capture"
 	"headwater/connectors/postgres/session"
@@ -101,4 +102,51 @@ func names(n int) string {
 		all[i] = fmt.Sprintf("c%d", i)
 	}
 	return strings.Join(all, ", ")
+}
+
+// A NULL is a byte of a row in the log, and as long as any other value in a batch.
+func TestWideRowsOfNULLsAreSmallBatches(t *testing.T) {
+	const columns, rows = 300, 5000
+	server := servers.PostgresWith(t, logical...)
+	db := handle(t, server)
+	made := "CREATE TABLE wide (id bigint PRIMARY KEY"
+	for i := range columns {
+		made += fmt.Sprintf(", c%d numeric(30,2)", i)
+	}
+	run(t, db, made+")")
+	m := newMirror(t, server, "wide")
+	m.synced()
+	run(t, db, fmt.Sprintf("INSERT INTO wide (id) SELECT generate_series(1, %d)", rows))
+	log, err := m.capture(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	got, most := 0, 0
+	for c, err := range log.Changes(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Record == nil {
+			continue
+		}
+		got += len(c.Ops)
+		most = max(most, bytesOf(c))
+		c.Record.Release()
+	}
+	if got != rows || most > 10<<20 {
+		t.Errorf("%d rows, and a batch of %d KiB", got, most>>10)
+	}
+}
+
+// bytesOf returns what the buffers of a batch were made for.
+func bytesOf(c driver.Changes) (n int) {
+	for _, column := range c.Record.Columns() {
+		for _, b := range column.Data().Buffers() {
+			if b != nil {
+				n += cap(b.Buf())
+			}
+		}
+	}
+	return n
 }

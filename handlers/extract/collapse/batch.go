@@ -42,6 +42,9 @@ func (b *Batch) find(k keys.Key) (entry, bool) {
 }
 
 func (b *Batch) put(k keys.Key, e entry) {
+	if p := e.patch; p != nil { // the one before stays until the next collection
+		b.bytes += patchBytes + keptBytes*int64(len(p.kept)) + takenBytes*int64(len(p.from))
+	}
 	if i, ok := b.at[k]; ok {
 		b.entries[i] = e
 		return

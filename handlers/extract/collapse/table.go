@@ -62,8 +62,15 @@ type Table struct {
 	ends   string  // its position
 }
 
-// entryBytes is about what a key in memory costs.
-const entryBytes = 96
+// What is held beside values costs about so many bytes: a key (TestHeldIsWhatIsInUse
+// measures it), a patch, each of the columns that it names, and an array of a column.
+const (
+	entryBytes  = 96
+	patchBytes  = 64
+	keptBytes   = 16
+	takenBytes  = 64
+	columnBytes = 512
+)
 
 // New returns a Table without changes. It fails where rows cannot be told apart by
 // the key, and where the layout is none of the table.
@@ -359,12 +366,14 @@ func (h held) release() {
 	}
 }
 
-// sizeOf returns about how many bytes a batch holds.
+// sizeOf returns about how many bytes a batch holds: what its buffers were made for,
+// and not what is in them. Builders make powers of two, and cut nothing off at the end.
 func sizeOf(rec arrow.RecordBatch) (n int64) {
 	for _, c := range rec.Columns() {
+		n += columnBytes
 		for _, b := range c.Data().Buffers() {
 			if b != nil {
-				n += int64(b.Len())
+				n += int64(cap(b.Buf()))
 			}
 		}
 	}

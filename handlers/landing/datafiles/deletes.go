@@ -109,10 +109,11 @@ func GoneRowsIn(ctx context.Context, files storage.Store, deletes ...string) (Po
 }
 
 // EachGone reads a file of position deletes, and calls each with the number of each of
-// its rows and the file and row that it removes. It returns parts.ErrStorage or ctx's
-// error.
+// its rows and the file and row that it removes. The file's name is valid until each
+// returns: the names are most of what is read, and lie in buffers that are used again. It
+// returns parts.ErrStorage or ctx's error.
 func EachGone(ctx context.Context, files storage.Store, name string, each func(at int64, file string, row int64)) error {
-	return ColumnsBy(ctx, files, name, iceberg.PositionalDeleteSchema.Fields(), parquet.NewReaderProperties(nil), deletedRows, func(first int64, columns []arrow.Array) error {
+	return ColumnsBy(ctx, files, name, iceberg.PositionalDeleteSchema.Fields(), parquet.NewReaderProperties(newReuse()), deletedRows, func(first int64, columns []arrow.Array) error {
 		names, ok := columns[0].(*array.String)
 		rows, ok2 := columns[1].(*array.Int64)
 		if !ok || !ok2 {

@@ -185,7 +185,7 @@ func (c *child) handle(call call, opener Opener) (answer result) {
 		err := c.session.Close()
 		c.session = nil
 		c.widens.Store(nil)
-		c.giveBack() // it may wait for its source for a while
+		c.giveBack(worthGivingIdle)
 		return fail(err)
 	}
 	return fail(fmt.Errorf("an unknown call %q", call.kind))
@@ -205,8 +205,8 @@ func (c *child) know(payload []byte) error {
 
 func (c *child) extract(ctx context.Context, r Request) error {
 	if r.Digest != nil { // the service's own half, which follows, needs memory too
-		c.giveBack()
-		defer c.giveBack()
+		c.giveBack(worthGiving)
+		defer c.giveBack(worthGiving)
 	}
 	for m, err := range c.session.Extract(ctx, r, c) {
 		if err == nil {
@@ -220,12 +220,16 @@ func (c *child) extract(ctx context.Context, r Request) error {
 }
 
 // worthGiving is how much a process must have left over for it to be given back:
-// that takes a collection, and whoever needs it again pays for it again.
-const worthGiving = 16 << 20
+// that takes a collection, and whoever needs it again pays for it again. A process
+// without a source may wait for one for a while, beside those that work.
+const (
+	worthGiving     = 16 << 20
+	worthGivingIdle = 4 << 20
+)
 
-// giveBack returns to the system what calls before have left over.
-func (c *child) giveBack() {
-	if retained() > c.before+worthGiving {
+// giveBack returns to the system what calls before have left over, if it is that much.
+func (c *child) giveBack(worth int64) {
+	if retained() > c.before+worth {
 		reuse.Drop()
 		debug.FreeOSMemory()
 	}

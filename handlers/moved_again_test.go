@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"maps"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
+	"headwater/bus/event"
 	"headwater/connectors/driver"
 	"headwater/handlers/extract"
 	"headwater/projections"
@@ -108,4 +110,55 @@ func TestAMovedSyncReadsEverythingAnew(t *testing.T) {
 	w.wantMoved(old, next)
 	w.handlers.Stop()
 	<-runs
+}
+
+// answering has what comes between the answer of host alias, whether it has the log, and the
+// decision on it, come then.
+type answering struct {
+	hosts
+	then func()
+}
+
+func (s answering) Open(ctx context.Context, a, b string, c, d json.RawMessage, e driver.Limits) (extract.Session, error) {
+	one, err := s.hosts.Open(ctx, a, b, c, d, e)
+	if logged, ok := one.(*loggedSession); ok && strings.Contains(string(c), "alias") {
+		return answeringSession{logged, s.then}, nil
+	}
+	return one, err
+}
+
+type answeringSession struct {
+	*loggedSession
+	then func()
+}
+
+func (s answeringSession) Holds(ctx context.Context, reader string) (bool, error) {
+	defer s.then()
+	return s.loggedSession.Holds(ctx, reader)
+}
+
+// A server says that it has the source's log, and the source is moved to another one before
+// that is acted on: the position there is not taken for one in the log of the former.
+func TestASourceIsMovedBesideAnotherName(t *testing.T) {
+	w, old, next := twoHosts(t, quick())
+	var once sync.Once
+	w.handlers.inspector.Connectors = answering{hosts{"a": old, "alias": old, "b": next}, func() {
+		once.Do(func() {
+			w.do(w.move("b"))
+			w.do(w.syncCommand(capturing()))
+		})
+	}}
+	w.do(w.syncCommand(capturing()))
+	w.do(w.move("alias"))
+	w.idle()
+	if old.reads() != 0 || next.reads() != 0 || !last[*event.ChangesGivenUp](w).Released || len(w.givenUp()) != 2 {
+		t.Errorf("%d readers, and %d at the server that was left; %+v", old.reads(), next.reads(), w.givenUp())
+	}
+	for range 2 {
+		if op := w.do(w.syncCommand(capturing())); op.Status != projections.StatusCompleted {
+			t.Errorf("%+v", op.Targets)
+		}
+		w.wantEqual(old)
+		old.do("orders", driver.OpInsert, 91, "later")
+	}
 }

@@ -110,6 +110,10 @@ func (v View) Restorable() bool { return v.Removal != nil && !v.Removal.Purged }
 // Left is a server that a source has left, and that may still keep its log of changes.
 type Left = readmodel.Left
 
+// MayKeep reports whether the source's server may keep a log for it: a position is known, or a
+// sync has begun that may have been killed before it told of one.
+func (v View) MayKeep() bool { return v.Changes.Position != "" || v.Taken != nil }
+
 // Captures reports whether a sync that follows the source's log is under way.
 func (v View) Captures() bool { return v.Running != nil && v.Running.Mode == command.Capture }
 

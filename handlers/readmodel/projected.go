@@ -46,6 +46,10 @@ func (p projected) Source(a event.Address) (Source, error) {
 	for _, l := range s.Left {
 		source.Left = append(source.Left, Left(l))
 	}
+	if s.Taken != nil {
+		taken := Taken(*s.Taken)
+		source.Taken = &taken
+	}
 	if k := s.Schedule; k != nil {
 		source.Schedule = &Scheduled{Schedule: k.Schedule, Version: k.Version, Sentence: k.Sentence, Anchor: timeOf(k.Anchor), Next: timeOf(k.NextRun), AfterSync: k.AfterSync, Since: timeOf(k.Since)}
 		if r := k.LastRun; r != nil {

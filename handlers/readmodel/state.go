@@ -73,6 +73,14 @@ type Source struct {
 	// source had when Moved was the same.
 	Moved uint64
 	Left  []Left // servers that may keep a log for it, which it has left
+	Taken *Taken // nil if the server that it has keeps no log for it
+}
+
+// Taken says that a sync of mode cdc has begun since the source's server let its log go last:
+// it may keep one, whether or not a position was told.
+type Taken struct {
+	Sequence uint64    // of the latest SyncStarted of such a sync
+	At       time.Time // when that sync began or, once it has ended, when it did
 }
 
 // Left is a server that a source has left, and that may still keep its log of changes.

@@ -18,15 +18,17 @@ import (
 // says so. A source that is kept is purged by a command that does.
 func (r *Removals) Remove(ctx context.Context, j *history.Job, c *command.RemoveSource) error {
 	one := &removing{of: r, j: j, c: c}
-	_, err := j.AdvanceKnown(ctx, one.next)
-	if err == nil && one.held {
-		// What reads the log has been told to end: nobody holds it any more.
-		if err = one.letGo(ctx); err == nil {
-			_, err = j.AdvanceKnown(ctx, one.next)
+	for {
+		if _, err := j.AdvanceKnown(ctx, one.next); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
+		if !one.held {
+			break
+		}
+		// What reads the log has been told to end: nobody holds it any more.
+		if err := one.letGo(ctx); err != nil {
+			return err
+		}
 	}
 	if !one.purges {
 		return r.Logs.ReleaseLater(ctx, j)
@@ -42,27 +44,44 @@ type removing struct {
 	c        *command.RemoveSource
 	purges   bool
 	held     bool // a server keeps a log for it, or may, and was not asked to let go
-	cut      bool // a sync was ended that may have taken up a log of which the history does not know
-	asked    bool
+	asked    *asked
 	released bool
+	failed   error // why it is not released
 	notes    []string
 }
 
+// asked is what a source's servers were asked to let go of: what was taken up, and left, up to
+// some events. A sync that has begun since may have taken the log up again.
+type asked struct{ taken, moved uint64 }
+
+func askedOf(v history.View) asked {
+	a := asked{moved: v.Moved}
+	if v.Taken != nil {
+		a.taken = v.Taken.Sequence
+	}
+	return a
+}
+
+// letGo has the servers let the source's log go. It asks nothing while another sync that may
+// read it has begun: that one is ended first.
 func (r *removing) letGo(ctx context.Context) (err error) {
 	v, err := r.j.Load(ctx)
-	if err != nil {
+	if err != nil || v.Running != nil && v.Connected {
 		return err
 	}
-	r.asked = true
+	of := askedOf(v)
 	if _, err := r.of.Logs.Leave(ctx, r.j, 0); err != nil {
 		return err
 	}
-	if v.Changes.Position != "" {
-		r.released, r.notes, err = r.of.Logs.ReleaseRemoved(ctx, r.j, v, r.c.Purge || r.of.Keep <= 0)
-	} else if r.cut {
-		r.notes, err = r.of.Logs.ReleaseUnsaid(ctx, r.j, v)
+	r.released, r.failed, r.notes = false, nil, nil
+	if v.MayKeep() {
+		if r.failed = r.of.Logs.Release(ctx, r.j, v); ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.released, r.notes = r.failed == nil, r.of.Logs.Removed(r.j, v, r.c.Purge || r.of.Keep <= 0, r.failed)
 	}
-	return err
+	r.asked = &of
+	return nil
 }
 
 func (r *removing) next(v history.View) (history.Move, error) {
@@ -82,7 +101,6 @@ func (r *removing) next(v history.View) (history.Move, error) {
 	case v.Missing() != nil:
 		return j.RejectedFor(v.Missing()), nil
 	case v.Running != nil:
-		r.cut = r.cut || v.Captures()
 		return j.Cancelled(v.Running.SyncID, v.Running.Operation, event.ReasonSourceRemoved, "the source was removed"), nil
 	}
 	if m, wait := r.log(v, purges); wait || m.Data != nil {
@@ -100,19 +118,18 @@ func (r *removing) next(v history.View) (history.Move, error) {
 // log returns the event that tells what became of the log that a source's server
 // keeps for it, once that was asked to let go; wait says that it is to be first.
 func (r *removing) log(v history.View, purges bool) (m history.Move, wait bool) {
-	none := v.Changes.Position == ""
 	switch {
-	case none && (r.asked || !r.cut && len(v.Left) == 0):
+	case !v.MayKeep() && len(v.Left) == 0:
 		return history.Move{}, false
-	case !r.asked:
+	case r.asked == nil || *r.asked != askedOf(v):
 		r.held = true
 		return history.Move{}, true
-	case purges && len(r.notes) > 0:
-		return sourcelog.GivenUp(r.j, v, r.released, r.notes[0]), false
-	case purges:
-		return sourcelog.GivenUp(r.j, v, true, r.of.Logs.PurgedLog(r.j, v.Connector, nil)), false
-	case r.released:
+	case !v.MayKeep():
+		return history.Move{}, false
+	case !purges && r.released:
 		return sourcelog.GivenUp(r.j, v, true, sourcelog.Rereads), false
+	case purges && v.Changes.Position != "":
+		return sourcelog.GivenUp(r.j, v, r.released, r.of.Logs.PurgedLog(r.j, v, r.failed)), false
 	}
 	return history.Move{}, false
 }

@@ -23,7 +23,7 @@ import (
 // MayLeave reports whether a command names another server or database than the source has,
 // and that one keeps, or may keep, a log for it: one that is read, or about to be.
 func MayLeave(v history.View, c *command.ConnectSource) bool {
-	return v.Connected && elsewhere(v, c) && (v.Changes.Position != "" || v.Captures())
+	return v.Connected && elsewhere(v, c) && v.MayKeep()
 }
 
 // Alike reports whether the server that a command names may be the one that the source has,
@@ -117,7 +117,7 @@ func (l *Logs) leftBehind(j *history.Job, now history.View, left history.Left, f
 	server := serverOf(left.Config)
 	message := "the source was moved from " + server + ", whose server keeps the log for it no more: the next sync of mode cdc reads the tables whole"
 	if failed != nil {
-		message = fmt.Sprintf("the source was moved from %s; %s%s. The next sync of mode cdc reads the tables whole", server, Unreleased(ReaderOf(j.Address), failed), l.byHand(j, left.Connector))
+		message = fmt.Sprintf("the source was moved from %s; %s. The next sync of mode cdc reads the tables whole", server, l.remains(j, left.Connector, left.Position, failed))
 	}
 	return history.Move{Stop: true, Discriminator: "left " + strconv.FormatUint(left.Moved, 10), Data: &event.ChangesGivenUp{
 		Meta: j.Meta(false), SyncID: history.SyncOf(j.Data), Reader: ReaderOf(j.Address), Position: left.Position, Released: failed == nil,

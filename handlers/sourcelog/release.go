@@ -4,6 +4,7 @@
 package sourcelog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,8 @@ type Vault interface {
 }
 
 // Release has a source's server drop the log that it keeps for this reader. Transient
-// failures, and a log that is still being read, are tried again for ReleaseLimit; then the
-// last error is returned.
+// failures, and a log that is still being read, are tried again for Limit; then the error says
+// that, and what the server answered last.
 func (l *Logs) Release(ctx context.Context, j *history.Job, v history.View) error {
 	return l.release(ctx, j, func(ctx context.Context) (extract.Session, error) {
 		return l.Inspector.OpenCurrent(ctx, j, v, driver.Limits{})
@@ -49,17 +50,36 @@ func (l *Logs) Release(ctx context.Context, j *history.Job, v history.View) erro
 func (l *Logs) release(ctx context.Context, j *history.Job, open func(context.Context) (extract.Session, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Limit, driver.E(driver.ErrTimeout, nil, "the source did not let its log go in time"))
 	defer cancel()
+	var said error // why the try before failed
 	for {
 		err := l.releaseOnce(ctx, j, open)
-		if err == nil || ctx.Err() != nil || !outcome.IsTransient(err) && !errors.Is(err, driver.ErrLimit) {
-			return outcome.CauseOf(ctx, err)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return late(ctx, cmp.Or(said, err))
+		case !outcome.IsTransient(err) && !errors.Is(err, driver.ErrLimit):
+			return err
 		}
+		said = err
 		select {
 		case <-ctx.Done():
-			return err
+			return late(ctx, said)
 		case <-time.After(l.RetryDelay / 4):
 		}
 	}
+}
+
+// late returns why ctx has ended, with what was said before: that a limit has passed does not
+// tell people what to do.
+func late(ctx context.Context, said error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(said, cause) || errors.Is(said, context.Canceled) || errors.Is(said, context.DeadlineExceeded) {
+		return cause
+	}
+	_, limit := outcome.Explain(cause)
+	reason, message := outcome.Explain(said)
+	return errors.Join(outcome.Failf(reason, "%s; before that: %s", limit, message), cause)
 }
 
 func (l *Logs) releaseOnce(ctx context.Context, j *history.Job, open func(context.Context) (extract.Session, error)) error {
@@ -80,6 +100,22 @@ func Unreleased(reader string, err error) string {
 	return fmt.Sprintf("its server still keeps the log for the reader %s, which fills its disk: %s", reader, message)
 }
 
+// unasked is Unreleased for a log that the server may never have kept: no position was told.
+func unasked(reader string, err error) string {
+	_, message := outcome.Explain(err)
+	return fmt.Sprintf("a sync has ended that may have taken up the log, and the server could not be asked to keep none for the reader %s: %s", reader, message)
+}
+
+// remains returns Unreleased or unasked, whichever is true of a position, and what is to be
+// done at the server.
+func (l *Logs) remains(j *history.Job, connector, position string, err error) string {
+	what := Unreleased(ReaderOf(j.Address), err)
+	if position == "" {
+		what = unasked(ReaderOf(j.Address), err)
+	}
+	return what + l.byHand(j, connector)
+}
+
 // GivenUp returns the event that forgets a source's position in its log.
 func GivenUp(j *history.Job, v history.View, released bool, message string) history.Move {
 	return history.Move{Discriminator: v.Changes.Position, Data: &event.ChangesGivenUp{
@@ -91,43 +127,26 @@ func GivenUp(j *history.Job, v history.View, released bool, message string) hist
 // Rereads says what a restore does not bring back.
 const Rereads = "the source was removed, and its server keeps the log of changes for it no more: a restore brings back what had landed, and the next sync of mode cdc reads the tables whole"
 
-// ReleaseRemoved releases the log of a source that is being removed, and reports whether the
-// server did. notes say so to people; with purges they are about a source that cannot be
-// restored. The error, of ctx alone, is a reason to try the command again.
-func (l *Logs) ReleaseRemoved(ctx context.Context, j *history.Job, v history.View, purges bool) (released bool, notes []string, err error) {
-	if err = l.Release(ctx, j, v); ctx.Err() != nil {
-		return false, nil, ctx.Err()
-	}
+// Removed returns what people are told of the log of a source that is being removed; failed is
+// why it could not be released, nil if it was. With purges the source cannot be restored.
+func (l *Logs) Removed(j *history.Job, v history.View, purges bool, failed error) (notes []string) {
 	switch {
-	case err == nil && purges:
-		return true, nil, nil
-	case err == nil:
-		return true, []string{Rereads}, nil
+	case failed == nil && (purges || v.Changes.Position == ""):
+		return nil
+	case failed == nil:
+		return []string{Rereads}
 	case purges:
-		return false, []string{l.PurgedLog(j, v.Connector, err)}, nil
+		return []string{l.PurgedLog(j, v, failed)}
 	}
-	j.Log.Warn("a removed source's log of changes could not be released and will be tried again", "error", err)
-	return false, []string{Unreleased(ReaderOf(j.Address), err) + l.byHand(j, v.Connector) + "; this is tried again until the source can be restored no more"}, nil
-}
-
-// ReleaseUnsaid releases a log of which the history does not know, but that a sync which was
-// ended may have taken up. notes say so to people if that fails; the error is of ctx alone.
-func (l *Logs) ReleaseUnsaid(ctx context.Context, j *history.Job, v history.View) (notes []string, err error) {
-	if err = l.Release(ctx, j, v); ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err == nil {
-		return nil, nil
-	}
-	_, message := outcome.Explain(err)
-	return []string{fmt.Sprintf("a sync was ended that may have taken up the log, and the server could not be asked to keep none for the reader %s: %s%s", ReaderOf(j.Address), message, l.byHand(j, v.Connector))}, nil
+	j.Log.Warn("a removed source's log of changes could not be released and will be tried again", "error", failed)
+	return []string{l.remains(j, v.Connector, v.Changes.Position, failed) + "; this is tried again until the source can be restored no more"}
 }
 
 // ReleaseLater sends ReleaseChanges if the log could not be released when the source was
 // removed.
 func (l *Logs) ReleaseLater(ctx context.Context, j *history.Job) error {
 	v, err := j.Load(ctx)
-	if err != nil || !v.Restorable() || v.Changes.Position == "" {
+	if err != nil || !v.Restorable() || !v.MayKeep() {
 		return err
 	}
 	return l.Commands.Send(ctx, &command.Command{
@@ -147,7 +166,7 @@ func (l *Logs) ReleaseChanges(ctx context.Context, j *history.Job, c *command.Re
 		return err
 	}
 	waiting := func(v history.View) bool {
-		return v.Restorable() && v.Removal.Sequence == c.Removed && v.Changes.Position != ""
+		return v.Restorable() && v.Removal.Sequence == c.Removed && v.MayKeep()
 	}
 	if !waiting(v) {
 		return nil
@@ -176,7 +195,7 @@ func (l *Logs) ReleaseChanges(ctx context.Context, j *history.Job, c *command.Re
 func (l *Logs) ReleasePurged(ctx context.Context, j *history.Job, removed uint64) error {
 	v, err := j.Load(ctx)
 	due := func(v history.View) bool {
-		return v.Restorable() && v.Removal.Sequence == removed && !time.Now().Before(v.Removal.DestroyedAfter) && v.Changes.Position != ""
+		return v.Restorable() && v.Removal.Sequence == removed && !time.Now().Before(v.Removal.DestroyedAfter) && v.MayKeep()
 	}
 	if err != nil || !due(v) {
 		return err
@@ -189,7 +208,7 @@ func (l *Logs) ReleasePurged(ctx context.Context, j *history.Job, removed uint64
 		if !due(v) {
 			return history.Move{}, nil
 		}
-		m := GivenUp(j, v, failed == nil, l.PurgedLog(j, v.Connector, failed))
+		m := GivenUp(j, v, failed == nil, l.PurgedLog(j, v, failed))
 		m.Stop = true
 		return m, nil
 	})
@@ -198,15 +217,15 @@ func (l *Logs) ReleasePurged(ctx context.Context, j *history.Job, removed uint64
 
 // PurgedLog returns a sentence about the log of a source that is destroyed; failed is why
 // it could not be released, nil if it was.
-func (l *Logs) PurgedLog(j *history.Job, connector string, failed error) string {
+func (l *Logs) PurgedLog(j *history.Job, v history.View, failed error) string {
 	if failed == nil {
 		return "the source was purged, and its server keeps the log of changes for it no more"
 	}
-	by := l.byHand(j, connector)
-	if by == "" {
+	by := ""
+	if l.byHand(j, v.Connector) == "" {
 		by = "; it must be dropped there"
 	}
-	return "the source was purged; " + Unreleased(ReaderOf(j.Address), failed) + by
+	return "the source was purged; " + l.remains(j, v.Connector, v.Changes.Position, failed) + by
 }
 
 // ReaderOf returns the name under which a source's server knows the reader of its log,

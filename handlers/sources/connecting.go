@@ -20,11 +20,18 @@ type connecting struct {
 	found schema.Found
 	why   error // why the source cannot be connected, nil if it can
 
-	holds    *bool  // whether the server of the command keeps the source's log, nil before it was asked
-	asks     bool   // it is to be asked
+	holds    *held  // what the server of the command said, nil before it was asked
+	asks     *held  // it is to be asked; nil if not
 	waits    bool   // a server that was left is to let its log go
 	waited   bool   // as far as that is waited for
 	replaced string // the secrets that are used no more
+}
+
+// held is whether a server keeps the log of a source that was moved last by the event at moved.
+// It says nothing of the source once that was moved again.
+type held struct {
+	moved uint64
+	holds bool
 }
 
 // record writes the outcome of the inspection, and then forgets the secrets that the new
@@ -36,12 +43,11 @@ func (n *connecting) record(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case n.asks:
-			holds, err := n.s.Logs.Holds(ctx, n.j, n.c)
-			if err != nil {
+		case n.asks != nil:
+			if n.asks.holds, err = n.s.Logs.Holds(ctx, n.j, n.c); err != nil {
 				return err
 			}
-			n.holds = &holds
+			n.holds = n.asks
 		case n.waits:
 			if _, err := n.s.Logs.Leave(ctx, n.j, n.s.Logs.Limit); err != nil {
 				return err
@@ -66,7 +72,7 @@ func (n *connecting) forget(ctx context.Context) error {
 // next returns the event that the source's state lacks. Without one, asks and waits say
 // what is to be done before it is decided.
 func (n *connecting) next(ctx context.Context, v history.View) (history.Move, error) {
-	n.asks, n.waits = false, false
+	n.asks, n.waits = nil, false
 	if v.Ended {
 		return history.Move{}, nil
 	}
@@ -100,10 +106,11 @@ func (n *connecting) connected(v history.View) (history.Move, error) {
 	moved := false
 	if sourcelog.MayLeave(v, n.c) {
 		alike := sourcelog.Alike(v, n.c)
-		if n.asks = alike && n.holds == nil; n.asks {
+		if alike && (n.holds == nil || n.holds.moved != v.Moved) {
+			n.asks = &held{moved: v.Moved}
 			return history.Move{}, nil
 		}
-		moved = !alike || !*n.holds
+		moved = !alike || !n.holds.holds
 	}
 	sync, err := keptBy(v, n.c)
 	if err != nil {

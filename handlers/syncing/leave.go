@@ -12,14 +12,15 @@ import (
 )
 
 // leaveLog releases the log once no table follows it any more, because the last syncs
-// read them by other modes: another sync of mode cdc would read them whole and start a new
+// read them by other modes, or because a sync of mode cdc has ended before it told of one: another sync of mode cdc would read them whole and start a new
 // log. A failure goes to the log, and each later sync tries again.
 func (a *attempt) leaveLog(ctx context.Context) error {
 	v, err := a.j.Load(ctx)
-	if err != nil || v.Changes.Position == "" {
+	untold := v.Changes.Position == "" // no table can go on in such a log
+	if err != nil || untold && (!v.MayKeep() || v.Captures()) {
 		return err
 	}
-	if follows, err := a.followed(); err != nil || follows {
+	if follows, err := a.followed(); err != nil || follows && !untold {
 		return err
 	}
 	if err := a.h.Logs.Release(ctx, a.j, v); err != nil {
@@ -31,7 +32,7 @@ func (a *attempt) leaveLog(ctx context.Context) error {
 	}
 	a.changes = nil
 	return a.journal.decide(ctx, func(now history.View) (history.Move, error) {
-		if now.Moved != v.Moved || now.Changes.Position == "" {
+		if now.Moved != v.Moved || now.Changes.Position != v.Changes.Position || !now.MayKeep() {
 			return history.Move{}, nil // it was the log of a server that the source has left
 		}
 		return history.Move{Discriminator: v.Changes.Position, Data: &event.ChangesGivenUp{

@@ -54,6 +54,22 @@ func (t *Batch) changesLagging(d *event.ChangesLagging) {
 	t.changeDocument()
 }
 
+const capture = "cdc" // the mode of syncs that follow a log
+
+// take records that a sync has begun which may have the source's server keep its log: that is
+// known before the server is asked, so that whoever comes after a killed worker knows.
+func (t *Batch) take(mode string) {
+	if mode == capture {
+		t.source.v.Taken = &layout.Taken{Sequence: t.sequence, At: t.at}
+	}
+}
+
+// captures reports whether a sync that follows the log is under way.
+func (t *Batch) captures() bool {
+	src := &t.source.v
+	return src.Running != nil && src.Taken != nil && src.Taken.Sequence == src.Running.Fence
+}
+
 // leave records that the source goes to another server than the one that it has, which
 // may keep its log: the position there is valid no more from this event on.
 func (t *Batch) leave() {
@@ -64,6 +80,9 @@ func (t *Batch) leave() {
 		left.Position, src.Changes = src.Changes.Position, &layout.Changes{Changes: event.Changes{At: &at}}
 	}
 	src.Moved, src.Left = t.sequence, append(slices.Clip(src.Left), left)
+	if !t.captures() { // such a sync goes on at the server that the source has from now on
+		src.Taken = nil
+	}
 }
 
 // changesGivenUp deletes the position of a source, even of a removed one: if the
@@ -76,6 +95,9 @@ func (t *Batch) changesGivenUp(d *event.ChangesGivenUp) {
 	}
 	if d.Left != 0 {
 		src.Left = slices.DeleteFunc(slices.Clone(src.Left), func(l layout.Left) bool { return l.Moved == d.Left })
+	}
+	if d.Left == 0 && d.Released && !t.captures() {
+		src.Taken = nil
 	}
 	if src.Changes == nil || d.Left != 0 && src.Changes.Position != "" {
 		return

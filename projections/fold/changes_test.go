@@ -2,6 +2,7 @@ package fold
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +184,40 @@ func TestAMovedSourceHasNoPosition(t *testing.T) {
 	if src = s.fold(&event.ChangesGivenUp{Meta: ofSource("op_1"), Message: "given up"}, gone(src.Moved)); len(src.Left) != 0 || src.Changes.Message != "it keeps nothing" {
 		t.Fatalf("both are done with: %+v, %+v", src.Changes, src.Left)
 	}
+}
+
+// That a server may keep a log is known from the beginning of a sync that follows one, until it
+// has let the log go while none runs, or the source has left it.
+func TestAServerMayKeepALog(t *testing.T) {
+	s := newTale(t)
+	n := 0
+	started := func(mode string) *event.SyncStarted {
+		n++
+		return &event.SyncStarted{Meta: ofSource("op_2"), SyncID: fmt.Sprint("s", n), Attempt: 1, Mode: mode}
+	}
+	ended := func() *event.SyncFailed {
+		return &event.SyncFailed{Meta: ofSource("op_2"), SyncID: fmt.Sprint("s", n)}
+	}
+	given := func(released bool) *event.ChangesGivenUp {
+		return &event.ChangesGivenUp{Meta: ofSource("op_3"), Released: released, Message: "given up"}
+	}
+	connected := func(moved bool) *event.SourceConnected {
+		return &event.SourceConnected{Meta: ofSource("op_1"), Name: "a", Type: "database", Connector: "postgresql", ConfigVersion: 1, Moved: moved}
+	}
+	may := func(why string, want uint64, data ...event.Data) {
+		t.Helper()
+		src := s.fold(data...)
+		if src.Taken == nil && want != 0 || src.Taken != nil && (src.Taken.Sequence != want || src.Running == nil && src.Taken.At.Before(src.LastSync.StartedAt)) {
+			t.Fatalf("%s: %+v at %d, want %d", why, src.Taken, s.n, want)
+		}
+	}
+	may("a whole read", 0, connected(false), started("full_refresh"), ended())
+	may("a sync has begun", s.n+1, started("cdc"))
+	began := s.n
+	may("the log was given up, and is taken up anew", began, given(true))
+	may("the sync has ended", began, ended())
+	may("the server was not reached", began, given(false))
+	may("it has let go", 0, given(true))
+	may("moved while a sync runs", s.n+1, started("cdc"), connected(true))
+	may("moved while none runs", 0, ended(), connected(true))
 }

@@ -61,6 +61,7 @@ func (t *Batch) syncStarted(d *event.SyncStarted) (*news, error) {
 			return nil, err
 		}
 	}
+	t.take(d.Mode)
 	src.Running = &layout.Running{SyncID: d.SyncID, Attempt: d.Attempt, Fence: t.sequence, Operation: y.v.Operation}
 	if !takeover {
 		src.Status, src.LastSync = layout.StatusSyncing, lastSync(&y.v.Sync)
@@ -207,6 +208,9 @@ func (t *Batch) endSync(y *cell[layout.SyncEntry], status string, failure *layou
 	}
 	if err := t.again(failure, y.v.Operation.ID); err != nil {
 		return err
+	}
+	if src.Taken != nil && src.Taken.Sequence == y.v.Fence {
+		src.Taken = &layout.Taken{Sequence: y.v.Fence, At: at}
 	}
 	src.Running, src.LastSync = nil, lastSync(&y.v.Sync)
 	if src.Status = layout.StatusConnected; status == layout.StatusFailed {

@@ -51,6 +51,14 @@ type Source struct {
 	Changes         *Changes        `json:"changes,omitempty"`          // where it stands in its log, nil before a sync has taken that up
 	Moved           uint64          `json:"moved,omitempty"`            // sequence of the SourceConnected that moved it last to a server without its log
 	Left            []Left          `json:"left,omitempty"`             // servers that may keep a log for it, which it has left
+	Taken           *Taken          `json:"taken,omitempty"`            // nil if the server that it has keeps no log for it
+}
+
+// Taken says that a sync of mode cdc has begun since the source's server let its log go last:
+// it may keep one, whether or not a position was told.
+type Taken struct {
+	Sequence uint64    `json:"sequence"` // of the latest SyncStarted of such a sync
+	At       time.Time `json:"at"`       // when that sync began or, once it has ended, when it did
 }
 
 // Left is a server that a source has left, and that may still keep its log of changes.

@@ -181,6 +181,9 @@ func appendSource(b []byte, s *Source) ([]byte, error) {
 	if len(s.Left) > 0 {
 		err = errors.Join(err, o.any("left", s.Left))
 	}
+	if s.Taken != nil {
+		err = errors.Join(err, o.any("taken", s.Taken))
+	}
 	return o.End(), err
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Version is the version of all keys and values below. A store with another
 // version is rebuilt from the log.
-const Version = 14
+const Version = 15
 
 // The first byte of a key says what its value is. PutText escapes and terminates
 // texts in keys, so that no text is a prefix of another and one prefix is one

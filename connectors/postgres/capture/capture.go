@@ -102,7 +102,7 @@ func (l *changeLog) take(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	found, err := l.free(ctx)
+	found, err := l.free(ctx, slotLimit)
 	if err != nil {
 		return err
 	}

@@ -24,21 +24,23 @@ const ours = "headwater"
 const (
 	slotLimit = 15 * time.Second
 	slotPause = 100 * time.Millisecond
+	// A Release has told the reader to end. It says who does not while its caller still listens.
+	endLimit = 5 * time.Second
 )
 
-// free waits until nobody reads the slot, and returns it, nil if there is none.
+// free waits until nobody reads the slot, at most limit, and returns it, nil if there is none.
 // ErrUnreachable names a reader that is not ours.
-func (l *changeLog) free(ctx context.Context) (*slotRow, error) {
+func (l *changeLog) free(ctx context.Context, limit time.Duration) (*slotRow, error) {
 	for began := time.Now(); ; {
 		s, err := l.control.slot(ctx, l.slot)
 		if err != nil || s == nil || s.activePID == 0 {
 			return s, err
 		}
 		// A reader that no list of sessions has is about to end.
-		if s.isOurs() && time.Since(began) > slotLimit {
+		if s.isOurs() && time.Since(began) > limit {
 			return nil, driver.E(driver.ErrUnreachable, nil, "another Headwater reads the slot %s (process %d of the server%s): two services follow sources of the same name in this database. Give the source another name in one of them, or stop that service", l.slot, s.activePID, s.activeFrom)
 		}
-		if s.activeBy != "" && !s.isOurs() || time.Since(began) > slotLimit {
+		if s.activeBy != "" && !s.isOurs() || time.Since(began) > limit {
 			return nil, driver.E(driver.ErrUnreachable, nil, "another reader has the slot %s: process %d of the server, application %s. One slot has one reader: stop that program, or give it a slot of its own", l.slot, s.activePID, orUnknown(s.activeBy))
 		}
 		select {
@@ -247,7 +249,7 @@ func (s *Capturer) Release(ctx context.Context, reader string) error {
 				return err
 			}
 		}
-		if _, err := l.free(ctx); err != nil {
+		if _, err := l.free(ctx, endLimit); err != nil {
 			return err
 		}
 		if err := l.drop(ctx); err != nil {

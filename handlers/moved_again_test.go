@@ -46,10 +46,20 @@ func (s slowSession) Release(ctx context.Context, reader string) error {
 // go, and takes a log of the same name up there meanwhile, which goes with it: what is told of
 // it makes the next sync read whole, rather than fail for a log that is gone.
 func TestASourceIsMovedThereAndBack(t *testing.T) {
+	for _, back := range []string{"a", "alias"} {
+		for _, told := range []bool{true, false} {
+			t.Run(back+map[bool]string{true: "/told"}[told], func(t *testing.T) { movedThereAndBack(t, back, told) })
+		}
+	}
+}
+
+// movedThereAndBack has the server that was left let go after a sync has told of the log that
+// it has taken up there, or before.
+func movedThereAndBack(t *testing.T, back string, told bool) {
 	w, old, next := twoHosts(t, quick())
 	releasing, over := make(chan struct{}), make(chan struct{})
 	var came atomic.Bool
-	w.handlers.inspector.Connectors = slowly{hosts{"b": next, "a": old}, func() {
+	w.handlers.inspector.Connectors = slowly{hosts{"b": next, "a": old, "alias": old}, func() {
 		if came.CompareAndSwap(false, true) {
 			close(releasing)
 			<-over
@@ -60,11 +70,23 @@ func TestASourceIsMovedThereAndBack(t *testing.T) {
 	there := w.move("b")
 	w.send(there)
 	<-releasing
-	w.do(w.move("a"))
-	w.do(w.syncCommand(capturing()))
-	w.wantEqual(old)
-	close(over)
-	w.ended(there)
+	w.do(w.move(back))
+	if told {
+		w.do(w.syncCommand(capturing()))
+		w.wantEqual(old)
+		close(over)
+		w.ended(there)
+	} else {
+		held := w.holdAt("captured", "go on")
+		sync := w.syncCommand(capturing())
+		w.send(sync)
+		<-held
+		close(over)
+		w.eventually("the log to be let go", func() bool { return old.reads() == 0 })
+		w.seams.reached("go on")
+		w.ended(there)
+		w.ended(sync)
+	}
 	w.idle()
 	if given := w.givenUp(); len(given) != 2 || given[1].Left != 0 || !strings.Contains(given[1].Message, "away from a/ and back") {
 		t.Errorf("%+v", given)

@@ -91,12 +91,21 @@ func (l *Logs) ReleaseLeft(ctx context.Context, j *history.Job, v history.View, 
 			return context.Cause(ctx)
 		}
 		j.Seam("left")
-		used := false
+		used, told := false, false
 		if err := tell(func(now history.View) (history.Move, error) {
 			used = now.Keeps(left.SecretRef, left.Moved)
-			return l.leftBehind(j, now, left, failed), nil
+			told = !slices.ContainsFunc(now.Left, func(one history.Left) bool { return one.Moved == left.Moved })
+			if told {
+				return history.Move{}, nil
+			}
+			return l.leftBehind(j, left, failed), nil
 		}); err != nil {
 			return err
+		}
+		if told && failed == nil { // by somebody who asked at the same time
+			if err := l.takenAlong(ctx, j, left, tell); err != nil {
+				return err
+			}
 		}
 		if left.SecretRef == "" || used {
 			continue
@@ -109,11 +118,8 @@ func (l *Logs) ReleaseLeft(ctx context.Context, j *history.Job, v history.View, 
 }
 
 // leftBehind returns the event that says what became of the log at a server that the source
-// has left, none if that was told.
-func (l *Logs) leftBehind(j *history.Job, now history.View, left history.Left, failed error) history.Move {
-	if !slices.ContainsFunc(now.Left, func(one history.Left) bool { return one.Moved == left.Moved }) {
-		return l.takenAlong(j, now, left, failed)
-	}
+// has left.
+func (l *Logs) leftBehind(j *history.Job, left history.Left, failed error) history.Move {
 	server := serverOf(left.Config)
 	message := "the source was moved from " + server + ", whose server keeps the log for it no more: the next sync of mode cdc reads the tables whole"
 	if failed != nil {
@@ -125,17 +131,53 @@ func (l *Logs) leftBehind(j *history.Job, now history.View, left history.Left, f
 	}}
 }
 
-// takenAlong returns the event that forgets the position of a log that was taken up at a
-// server to which the source has come back, while the server was still being asked to let the
-// former log of the same name go: it may have let go of that one.
-func (l *Logs) takenAlong(j *history.Job, now history.View, left history.Left, failed error) history.Move {
-	if failed != nil || now.Changes.Position == "" || now.Connector != left.Connector || apart(now.Config, left.Config) {
-		return history.Move{}
+// takenAlong tells that a log is gone which was taken up at a server to which the source has
+// come back, maybe by another name of it, while that was still being asked to let the former
+// log of the same name go: by that it has let go of this one. The next sync then reads the
+// tables whole, rather than fail for a log that is gone. Whether it is, the server says that the
+// source has now. The error is of ctx, or of tell.
+func (l *Logs) takenAlong(ctx context.Context, j *history.Job, left history.Left, tell func(func(history.View) (history.Move, error)) error) error {
+	v, err := l.takenUp(ctx, j)
+	if err != nil || v.Changes.Position == "" || v.Connector != left.Connector {
+		return err
 	}
-	return history.Move{Stop: true, Discriminator: "taken along " + strconv.FormatUint(left.Moved, 10), Data: &event.ChangesGivenUp{
-		Meta: j.Meta(false), SyncID: history.SyncOf(j.Data), Reader: ReaderOf(j.Address), Position: now.Changes.Position, Released: true, Reason: event.ReasonConflict,
-		Message: "the source was moved away from " + serverOf(left.Config) + " and back, while that let the log go: it keeps none now, and the next sync of mode cdc reads the tables whole",
-	}}
+	holds, failed := l.holds(ctx, j, inspect.Settings{Connector: v.Connector, Config: v.Config, SecretRef: v.SecretRef})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if holds || failed != nil && apart(v.Config, left.Config) {
+		return nil
+	}
+	return tell(func(now history.View) (history.Move, error) {
+		if now.Changes.Position == "" || now.Moved != v.Moved {
+			return history.Move{}, nil
+		}
+		return history.Move{Stop: true, Discriminator: "taken along " + strconv.FormatUint(left.Moved, 10), Data: &event.ChangesGivenUp{
+			Meta: j.Meta(false), SyncID: history.SyncOf(j.Data), Reader: ReaderOf(j.Address), Position: now.Changes.Position, Released: true, Reason: event.ReasonConflict,
+			Message: "the source was moved away from " + serverOf(left.Config) + " and back, while that let the log go: it keeps none now, and the next sync of mode cdc reads the tables whole",
+		}}, nil
+	})
+}
+
+// takenUp returns the source once a sync that follows its log, if one runs, has told of a
+// position or has ended; or as it is after Limit.
+func (l *Logs) takenUp(ctx context.Context, j *history.Job) (history.View, error) {
+	watch, stop := context.WithCancel(ctx)
+	defer stop()
+	changes, over := j.State.Watch(watch, j.Address), time.After(l.Limit)
+	for {
+		v, err := j.Load(ctx)
+		if err != nil || v.Changes.Position != "" || !v.Captures() || history.SyncOf(j.Data) == v.Running.SyncID {
+			return v, err
+		}
+		select {
+		case <-changes:
+		case <-over:
+			return v, nil
+		case <-ctx.Done():
+			return v, ctx.Err()
+		}
+	}
 }
 
 // holds reports whether the server of the settings keeps the source's log.

@@ -78,7 +78,7 @@ func New(d Deps) *Handlers {
 	h.inspector = &inspect.Inspector{Connectors: d.Connectors, Vault: d.Vault, Limit: o.InspectLimit, MaxTables: o.MaxTables, MaxColumns: o.MaxColumns}
 	h.logs = &sourcelog.Logs{Inspector: h.inspector, Vault: d.Vault, Commands: d.Commands, LetGo: d.LetGo, Limit: o.ReleaseLimit, RetryDelay: o.RetryDelay}
 	h.sources = &sources.Sources{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault}
-	h.removals = &removal.Removals{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault, Lake: d.Lake, Keep: o.Keep, RetryDelay: o.RetryDelay}
+	h.removals = &removal.Removals{Inspector: h.inspector, Logs: h.logs, Vault: d.Vault, Lake: d.Lake, Keep: o.Keep, RetryDelay: o.RetryDelay, Lease: o.Lease}
 	h.sweeper = &removal.Sweeper{State: d.State, Commands: d.Commands, Every: o.SweepEvery, Log: log}
 	h.schedules = &scheduling.Schedules{State: d.State, Commands: d.Commands, Clock: o.Clock, Stopping: h.stopping, Log: log}
 	h.verifier = &verification.Verifier{Inspector: h.inspector, Lake: d.Lake, LookEvery: o.HeartbeatEvery, Stopping: h.stopping}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/bus"
 	"headwater/bus/command"
 	"headwater/bus/event"
 	"headwater/connectors/driver"
@@ -175,4 +176,58 @@ func TestALogThatIsTakenUpBesideARemoval(t *testing.T) {
 	}
 	w.seams.reached("go on")
 	w.idle()
+}
+
+// A purge ends a sync whose worker takes the log up only after the server was asked to let go,
+// and is killed then: the server is asked once more before the secrets are destroyed.
+func TestALogThatIsTakenUpAfterAPurgeHasAsked(t *testing.T) {
+	o := quick()
+	o.Lease = 2 * time.Second
+	w, l := newLog(t, o, "orders")
+	removed, over, capturing1 := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var once, first sync.Once
+	w.seams.mu.Lock()
+	w.seams.at = func(at string) {
+		switch at {
+		case "capturing":
+			first.Do(func() { close(capturing1) })
+			<-removed
+		case "appended SourceRemoved":
+			once.Do(func() { close(removed) })
+		case "captured": // as if it were killed
+			<-over
+		}
+	}
+	w.seams.mu.Unlock()
+	w.send(w.syncCommand(capturing()))
+	<-capturing1
+	w.do(&command.RemoveSource{Meta: w.operation(event.KindCleanup)})
+	if l.reads() != 0 || len(l.captures) != 1 || l.releases != 2 {
+		t.Errorf("%d readers after %d captures and %d releases", l.reads(), len(l.captures), l.releases)
+	}
+	close(over)
+	w.idle()
+}
+
+// A sync whose workers are killed again and again after they took the log up is given up: it
+// leaves no reader.
+func TestASyncThatIsGivenUpLeavesNoReader(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	w.idle()
+	j := w.handlers.histories.Job(&command.Command{ID: "0190a000-0000-7000-8000-999999999999", Time: time.Now(), Data: w.syncCommand(capturing())})
+	sync := j.Data.(*command.SyncSource)
+	after, err := w.bus.LastSequence(t.Context(), w.address)
+	w.check(err)
+	sequence, err := w.bus.Append(t.Context(), after, &event.Event{ID: "0190a000-0000-7000-8000-999999999998", Time: time.Now().UTC(), Data: &event.SyncStarted{
+		Meta: j.Meta(false), SyncID: sync.SyncID, Attempt: 1, Mode: command.Capture, Tables: []string{},
+	}})
+	w.check(err)
+	w.check(w.store.Wait(t.Context(), sequence))
+	l.mu.Lock()
+	l.readers[sourcelog.ReaderOf(w.address)] = 0
+	l.mu.Unlock()
+	w.check(w.handlers.failTarget(t.Context(), j, &bus.UnansweredError{Workers: 5}))
+	if l.reads() != 0 || !strings.Contains(last[*event.SyncFailed](w).Message, "ended 5 times") {
+		t.Errorf("%d readers; %v", l.reads(), w.names(w.address))
+	}
 }

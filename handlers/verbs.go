@@ -49,12 +49,14 @@ func verbs() map[string]verb {
 			concurrency: 4, share: allButOne, failed: func(_ *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
 				return syncing.GivenUp(j, v, why)
 			},
+			settle: func(ctx context.Context, h *Handlers, j *history.Job) error { return h.syncs.Settle(ctx, j) },
 		},
 		"FollowSource": { // each lasts until it is told to end, beside the syncs
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.syncs.Follow) },
 			concurrency: 32, share: allButOne, failed: func(_ *Handlers, j *history.Job, v history.View, why *outcome.Failure) (history.Move, error) {
 				return syncing.GivenUp(j, v, why)
 			},
+			settle: func(ctx context.Context, h *Handlers, j *history.Job) error { return h.syncs.Settle(ctx, j) },
 		},
 		"ReleaseChanges": { // it waits for a source that may be gone
 			handle:      func(h *Handlers) message.NoPublishHandlerFunc { return typed(h, h.logs.ReleaseChanges) },

@@ -33,7 +33,7 @@ func (p projected) Source(a event.Address) (Source, error) {
 		SchemaVersion: s.SchemaVersion, Sync: s.Sync,
 	}
 	if s.Removed {
-		source.Removal = &Removal{Sequence: s.Removal.Sequence, Purged: s.Removal.Purged, Destroyed: s.Removal.Destroyed}
+		source.Removal = &Removal{Sequence: s.Removal.Sequence, At: s.Removal.At, Purged: s.Removal.Purged, Destroyed: s.Removal.Destroyed}
 		if after := s.Removal.DestroyedAfter; after != nil {
 			source.Removal.DestroyedAfter = *after
 		}

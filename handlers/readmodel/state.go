@@ -122,8 +122,9 @@ type PlacedTable struct {
 // Removal is how a source was removed.
 type Removal struct {
 	Sequence       uint64 // of its SourceRemoved
-	Purged         bool   // it can never be restored; its keys and tables are destroyed or about to be
-	Destroyed      bool   // nothing of it is left
+	At             time.Time
+	Purged         bool // it can never be restored; its keys and tables are destroyed or about to be
+	Destroyed      bool // nothing of it is left
 	DestroyedAfter time.Time
 }
 

@@ -34,6 +34,7 @@ type Removals struct {
 	Lake       Lake
 	Keep       time.Duration // how long a removed source can be restored, 0 for not at all
 	RetryDelay time.Duration
+	Lease      time.Duration // of a command
 }
 
 // Keys destroys the keys of sources. *seal.Vault does.
@@ -137,11 +138,16 @@ func (r *Removals) DestroyPurged(ctx context.Context, j *history.Job) error {
 	if err != nil || v.Removal == nil || !v.Removal.Purged {
 		return err
 	}
+	follows := history.SyncOf(j.Data) != "" // whose worker was late, and undoes what it made
+	if !follows && !v.Removal.Destroyed {
+		if err := r.Logs.ReleaseAgain(ctx, j, v, r.Lease); err != nil {
+			return err
+		}
+	}
 	dropped, err := r.destroy(ctx, j)
 	if ctx.Err() != nil {
 		return errors.Join(ctx.Err(), err)
 	}
-	follows := history.SyncOf(j.Data) != "" // whose worker was late, and undoes what it made
 	_, unwritten := j.Advance(ctx, func(v history.View) (history.Move, error) {
 		if follows || v.Ended && (err != nil || v.Removal.Destroyed) {
 			return history.Move{}, nil // it was told before

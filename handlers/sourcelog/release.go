@@ -215,6 +215,36 @@ func (l *Logs) ReleasePurged(ctx context.Context, j *history.Job, removed uint64
 	return err
 }
 
+// ReleaseAgain has the server of a purged source let its log go once more, before the secrets
+// are destroyed, if a sync that had told of no position was ended less than a lease before the
+// source was removed: its worker may have taken the log up since the server was asked, and have
+// been killed then. It waits until the lease is over, and leaves alone a source without such a
+// sync. A failure is in ChangesGivenUp and not returned; the error is of ctx or of the event.
+func (l *Logs) ReleaseAgain(ctx context.Context, j *history.Job, v history.View, lease time.Duration) error {
+	if v.Taken == nil || !v.Removal.At.Before(v.Taken.At.Add(lease)) {
+		return nil
+	}
+	select {
+	case <-time.After(min(time.Until(v.Taken.At.Add(lease)), lease)):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	failed := l.Release(ctx, j, v)
+	reason, _ := outcome.Explain(failed)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case failed == nil || reason == event.ReasonSecretDestroyed: // by the worker, which has let go of what it made
+		return nil
+	}
+	_, err := j.Advance(ctx, func(v history.View) (history.Move, error) {
+		m := GivenUp(j, v, false, l.PurgedLog(j, v, failed))
+		m.Stop, m.Discriminator = true, "again"
+		return m, nil
+	})
+	return err
+}
+
 // PurgedLog returns a sentence about the log of a source that is destroyed; failed is why
 // it could not be released, nil if it was.
 func (l *Logs) PurgedLog(j *history.Job, v history.View, failed error) string {

@@ -165,6 +165,21 @@ func (a *attempt) orphaned(ctx context.Context) error {
 	return a.letGo(ctx, v)
 }
 
+// Settle releases what the workers of a sync that was given up, because each was killed, may
+// have left at the source's server. Its error is of ctx, or of the history. If another sync
+// of mode cdc runs it leaves the log to that one, or to whoever knows of it afterwards.
+func (h *Syncs) Settle(ctx context.Context, j *history.Job) error {
+	v, err := j.Load(ctx)
+	if err != nil || v.Changes.Position != "" || !v.Connected && !v.Restorable() || v.Captures() {
+		return err
+	}
+	known, err := j.State.Sync(j.Address, history.SyncOf(j.Data))
+	if err != nil || !wasCapture(known) {
+		return err
+	}
+	return (&attempt{h: h, j: j}).letGo(ctx, v)
+}
+
 // unfollow releases what an earlier attempt at this sync may have taken up, which read the
 // source by mode cdc: the source's own options were changed since, and this one does not.
 func (a *attempt) unfollow(ctx context.Context) error {

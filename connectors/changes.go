@@ -47,12 +47,12 @@ func (c *Conn) Holds(ctx context.Context, reader string) (holds bool, err error)
 }
 
 // Release gives up what the server keeps for a reader, as driver.Capturer says.
-func (c *Conn) Release(ctx context.Context, reader string) error {
+func (c *Conn) Release(ctx context.Context, reader, owner string) error {
 	s, ok := c.source.(driver.Capturer)
 	if !ok {
 		return nil
 	}
-	return c.guard(ctx, "releasing the log of changes", c.timeouts.Check, func(ctx context.Context) error { return s.Release(ctx, reader) })
+	return c.guard(ctx, "releasing the log of changes", c.timeouts.Check, func(ctx context.Context) error { return s.Release(ctx, reader, owner) })
 }
 
 // guardedLog adds to a driver's Log what a Conn adds: limits of time, and errors

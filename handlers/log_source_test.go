@@ -201,7 +201,7 @@ func (s *loggedSession) Holds(_ context.Context, reader string) (bool, error) {
 	return there, nil
 }
 
-func (s *loggedSession) Release(_ context.Context, reader string) error {
+func (s *loggedSession) Release(_ context.Context, reader, _ string) error {
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
 	if s.l.onRelease != nil {

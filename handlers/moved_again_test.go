@@ -37,9 +37,9 @@ type slowSession struct {
 	before func()
 }
 
-func (s slowSession) Release(ctx context.Context, reader string) error {
+func (s slowSession) Release(ctx context.Context, reader, owner string) error {
 	s.before()
-	return s.loggedSession.Release(ctx, reader)
+	return s.loggedSession.Release(ctx, reader, owner)
 }
 
 // A source is moved away and back while the server that it has left is still letting the log

@@ -34,7 +34,7 @@ type haltingSession struct {
 	h *halting
 }
 
-func (s haltingSession) Release(ctx context.Context, _ string) error {
+func (s haltingSession) Release(ctx context.Context, _, _ string) error {
 	if s.h.asked.Add(1) == 1 {
 		return s.h.said
 	}
@@ -152,9 +152,9 @@ type afterSession struct {
 	then func()
 }
 
-func (s afterSession) Release(ctx context.Context, reader string) error {
+func (s afterSession) Release(ctx context.Context, reader, owner string) error {
 	defer s.then()
-	return s.loggedSession.Release(ctx, reader)
+	return s.loggedSession.Release(ctx, reader, owner)
 }
 
 // Another sync takes the log up after a removal has had it let go, and is ended by it: the log

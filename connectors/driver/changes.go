@@ -25,8 +25,8 @@ type Capturer interface {
 	// for everybody alike.
 	Holds(ctx context.Context, reader string) (bool, error)
 	// Release gives up what the server keeps for a reader. It returns nil if there is
-	// nothing.
-	Release(ctx context.Context, reader string) error
+	// nothing, or if it is another Owner's, see Capture; owner "" is nobody in particular.
+	Release(ctx context.Context, reader, owner string) error
 }
 
 // Capture says what to read of a log of changes.

@@ -13,7 +13,7 @@ type capturer interface {
 	Captures() bool
 	Capture(ctx context.Context, c driver.Capture) (driver.Log, error)
 	Holds(ctx context.Context, reader string) (bool, error)
-	Release(ctx context.Context, reader string) error
+	Release(ctx context.Context, reader, owner string) error
 }
 
 var (
@@ -94,12 +94,12 @@ func (l *local) Holds(ctx context.Context, reader string) (bool, error) {
 	return s.Holds(ctx, reader)
 }
 
-func (l *local) Release(ctx context.Context, reader string) error {
+func (l *local) Release(ctx context.Context, reader, owner string) error {
 	s, ok := l.Source.(capturer)
 	if !ok {
 		return nil
 	}
-	return errors.Join(l.captured.set(nil), s.Release(ctx, reader))
+	return errors.Join(l.captured.set(nil), s.Release(ctx, reader, owner))
 }
 
 // Close closes the log, if there is one, and the source.

@@ -55,7 +55,7 @@ func (c *child) follow(call call) result {
 		if err := json.Unmarshal(call.payload, &release); err != nil {
 			return fail(err)
 		}
-		return fail(log.Release(call.ctx, release.Reader))
+		return fail(log.Release(call.ctx, release.Reader, release.Owner))
 	}
 	return fail(c.changes(call, log))
 }

@@ -88,18 +88,18 @@ func (s *remote) Holds(ctx context.Context, reader string) (bool, error) {
 	if !s.follows.captures {
 		return false, nil
 	}
-	r, err := s.call(ctx, frameHolds, releaseCall{reader})
+	r, err := s.call(ctx, frameHolds, releaseCall{Reader: reader})
 	if err != nil {
 		return false, err
 	}
 	return r.Holds, nil
 }
 
-func (s *remote) Release(ctx context.Context, reader string) error {
+func (s *remote) Release(ctx context.Context, reader, owner string) error {
 	if !s.follows.captures {
 		return nil
 	}
-	_, err := s.call(ctx, frameRelease, releaseCall{reader})
+	_, err := s.call(ctx, frameRelease, releaseCall{reader, owner})
 	return err
 }
 

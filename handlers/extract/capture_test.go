@@ -36,7 +36,7 @@ func (s *source) Holds(_ context.Context, reader string) (bool, error) {
 	return reader == "ours", nil
 }
 
-func (s *source) Release(_ context.Context, reader string) error {
+func (s *source) Release(_ context.Context, reader, _ string) error {
 	if s.kind == "busy" {
 		return driver.E(driver.ErrPermission, nil, "%s is in use", reader)
 	}
@@ -285,7 +285,7 @@ func TestChangesEndInAnError(t *testing.T) {
 		}
 	})
 	sessions(t, "busy", func(t *testing.T, s extract.Session) {
-		if err := s.(extract.Capturer).Release(t.Context(), "r"); !errors.Is(err, driver.ErrPermission) {
+		if err := s.(extract.Capturer).Release(t.Context(), "r", ""); !errors.Is(err, driver.ErrPermission) {
 			t.Error(err)
 		}
 	})

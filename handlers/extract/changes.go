@@ -34,7 +34,7 @@ type Capturer interface {
 	Holds(ctx context.Context, reader string) (bool, error)
 	// Release has the server drop what it keeps for a reader. It returns nil if the
 	// server keeps nothing.
-	Release(ctx context.Context, reader string) error
+	Release(ctx context.Context, reader, owner string) error
 }
 
 // Captured says where the changes to the tables of a driver.Capture begin.

@@ -98,6 +98,7 @@ type confirmCall struct {
 
 type releaseCall struct {
 	Reader string `json:"reader"`
+	Owner  string `json:"owner,omitempty"`
 }
 
 // captureResult is a Captured on the wire.

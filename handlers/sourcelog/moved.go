@@ -84,7 +84,7 @@ func (l *Logs) Left(ctx context.Context, j *history.Job) error {
 // the error is of ctx, or of tell. It may be repeated.
 func (l *Logs) ReleaseLeft(ctx context.Context, j *history.Job, v history.View, tell func(func(history.View) (history.Move, error)) error) error {
 	for _, left := range v.Left {
-		failed := l.release(ctx, j, func(ctx context.Context) (extract.Session, error) {
+		failed := l.release(ctx, j, OwnerOf(v), func(ctx context.Context) (extract.Session, error) {
 			return l.Inspector.Open(ctx, j, inspect.Settings{Connector: left.Connector, Config: left.Config, SecretRef: left.SecretRef}, driver.Limits{})
 		})
 		if ctx.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,17 +43,17 @@ type Vault interface {
 // failures, and a log that is still being read, are tried again for Limit; then the error says
 // that, and what the server answered last.
 func (l *Logs) Release(ctx context.Context, j *history.Job, v history.View) error {
-	return l.release(ctx, j, func(ctx context.Context) (extract.Session, error) {
+	return l.release(ctx, j, OwnerOf(v), func(ctx context.Context) (extract.Session, error) {
 		return l.Inspector.OpenCurrent(ctx, j, v, driver.Limits{})
 	})
 }
 
-func (l *Logs) release(ctx context.Context, j *history.Job, open func(context.Context) (extract.Session, error)) error {
+func (l *Logs) release(ctx context.Context, j *history.Job, owner string, open func(context.Context) (extract.Session, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Limit, driver.E(driver.ErrTimeout, nil, "the source did not let its log go in time"))
 	defer cancel()
 	var said error // why the try before failed
 	for {
-		err := l.releaseOnce(ctx, j, open)
+		err := l.releaseOnce(ctx, j, owner, open)
 		switch {
 		case err == nil:
 			return nil
@@ -82,14 +83,14 @@ func late(ctx context.Context, said error) error {
 	return errors.Join(outcome.Failf(reason, "%s; before that: %s", limit, message), cause)
 }
 
-func (l *Logs) releaseOnce(ctx context.Context, j *history.Job, open func(context.Context) (extract.Session, error)) error {
+func (l *Logs) releaseOnce(ctx context.Context, j *history.Job, owner string, open func(context.Context) (extract.Session, error)) error {
 	conn, err := open(ctx)
 	if err != nil {
 		return err
 	}
 	defer inspect.Close(j, conn)
 	if log, ok := conn.(extract.Capturer); ok && log.Captures() {
-		return log.Release(ctx, ReaderOf(j.Address))
+		return log.Release(ctx, ReaderOf(j.Address), owner)
 	}
 	return nil
 }
@@ -268,4 +269,13 @@ func ReaderOf(a event.Address) string {
 		return '_'
 	}, strings.ToLower(a.Source))
 	return name[:min(len(name), 40)]
+}
+
+// OwnerOf returns what tells a source from those of other services that have the same id,
+// because they have the same name: when it was connected.
+func OwnerOf(v history.View) string {
+	if v.Created.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(v.Created.UnixMicro(), 36)
 }

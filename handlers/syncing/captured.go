@@ -14,6 +14,7 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
 	"headwater/handlers/schema"
+	"headwater/handlers/sourcelog"
 	"headwater/handlers/syncoptions"
 )
 
@@ -66,7 +67,7 @@ func (f *follower) take(work context.Context) (c captured, err error) {
 		return c, err
 	}
 	ask := driver.Capture{
-		Reader: f.reader, Owner: ownerOf(f.source), Landed: f.at.position(), Delay: syncoptions.Delay(f.options), Bytes: f.h.Options.CommitBytes, Continuous: f.follows > 0,
+		Reader: f.reader, Owner: sourcelog.OwnerOf(f.source), Landed: f.at.position(), Delay: syncoptions.Delay(f.options), Bytes: f.h.Options.CommitBytes, Continuous: f.follows > 0,
 	}
 	anew := true
 	for _, t := range f.tables {

@@ -3,13 +3,11 @@ package syncing
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"headwater/bus/event"
 	"headwater/handlers/extract"
-	"headwater/handlers/history"
 	"headwater/handlers/inspect"
 	"headwater/handlers/outcome"
 	"headwater/handlers/sourcelog"
@@ -49,15 +47,6 @@ func orZero(at *time.Time) time.Time {
 		return time.Time{}
 	}
 	return *at
-}
-
-// ownerOf returns what tells a source from those of other services that have the same id,
-// because they have the same name: when it was connected.
-func ownerOf(v history.View) string {
-	if v.Created.IsZero() {
-		return ""
-	}
-	return strconv.FormatInt(v.Created.UnixMicro(), 36)
 }
 
 // follower is an attempt at a sync that follows its source's log. Its fields belong to

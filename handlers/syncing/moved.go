@@ -10,6 +10,7 @@ import (
 	"headwater/handlers/landing"
 	"headwater/handlers/outcome"
 	"headwater/handlers/readmodel"
+	"headwater/handlers/sourcelog"
 )
 
 // left reports whether the source was moved away from the server that this attempt has
@@ -140,7 +141,7 @@ func (f *follower) forsake(err error) {
 func (f *follower) let(ctx context.Context, v history.View, moved bool) error {
 	var err error
 	if f.log != nil {
-		if err = f.log.Release(ctx, f.reader); err == nil {
+		if err = f.log.Release(ctx, f.reader, sourcelog.OwnerOf(f.source)); err == nil {
 			return nil
 		}
 	}

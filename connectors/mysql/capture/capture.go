@@ -159,7 +159,7 @@ func (s *Capturer) Capture(ctx context.Context, capture driver.Capture) (driver.
 func (s *Capturer) Holds(context.Context, string) (bool, error) { return true, nil }
 
 // Release does nothing, because the server keeps nothing for a single reader.
-func (s *Capturer) Release(context.Context, string) error { return nil }
+func (s *Capturer) Release(context.Context, string, string) error { return nil }
 
 var _ driver.Capturer = (*Capturer)(nil)
 

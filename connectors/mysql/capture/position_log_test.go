@@ -236,7 +236,7 @@ func TestContinuousChanges(t *testing.T) {
 	if s, err := log.Standing(ctx); !errors.Is(err, driver.ErrReplaced) {
 		t.Errorf("Standing of a log that was begun anew = %+v, %v", s, err)
 	}
-	if err := errors.Join(log.Close(), log.Close(), f.src.Release(t.Context(), "headwater_test")); err != nil {
+	if err := errors.Join(log.Close(), log.Close(), f.src.Release(t.Context(), "headwater_test", "")); err != nil {
 		t.Error(err)
 	}
 	deadline := time.Now().Add(time.Minute)

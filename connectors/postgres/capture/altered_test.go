@@ -39,7 +39,7 @@ func TestCaptureAlteredInSilence(t *testing.T) {
 			log.Close()
 		}
 		run(t, db, "DROP TABLE silent_old")
-		if err := m.src.Release(t.Context(), m.reader()); err != nil {
+		if err := m.src.Release(t.Context(), m.reader(), ""); err != nil {
 			t.Error(err)
 		}
 	}

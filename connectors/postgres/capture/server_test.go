@@ -116,7 +116,7 @@ func familyReleased(t *testing.T, server *servers.Server, db *sql.DB) {
 		if holds, err := m.another().Holds(t.Context(), m.reader()); err != nil || holds != there {
 			t.Errorf("the server holds it: %v, %v", holds, err)
 		}
-		if err := m.another().Release(t.Context(), m.reader()); err != nil {
+		if err := m.another().Release(t.Context(), m.reader(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,7 +195,14 @@ func familySlotOfAnother(t *testing.T, server *servers.Server, db *sql.DB) {
 	ours.change = owned("we")
 	ours.landed, ours.tables["owned"].after = "", "" // made anew, as a reset does: the slot is ours
 	ours.synced()
-	if err := ours.another().Release(t.Context(), ours.reader()); err != nil {
+	// A service that was refused takes nothing away.
+	if err := ours.another().Release(t.Context(), ours.reader(), "they"); err != nil {
+		t.Fatal(err)
+	}
+	if n := value[int](t, db, "SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1) + (SELECT count(*) FROM pg_publication WHERE pubname = $1)", ours.reader()); n != 2 {
+		t.Errorf("%d of slot and publication are left", n)
+	}
+	if err := ours.another().Release(t.Context(), ours.reader(), "we"); err != nil {
 		t.Fatal(err)
 	}
 	theirs.synced() // the slot is not there any more
@@ -216,7 +223,7 @@ func familySlotElsewhere(t *testing.T, server *servers.Server, db *sql.DB) {
 		t.Fatal(err)
 	}
 	fails(t, m.sync(), driver.ErrInvalidConfig, m.reader(), "elsewhere", "pg_drop_replication_slot", "another name")
-	if err := m.another().Release(t.Context(), m.reader()); err != nil {
+	if err := m.another().Release(t.Context(), m.reader(), ""); err != nil {
 		t.Error(err)
 	}
 	if holds, err := m.another().Holds(t.Context(), m.reader()); holds || err != nil {
@@ -316,7 +323,7 @@ func familyPublication(t *testing.T, server *servers.Server, db *sql.DB) {
 	}
 	run(t, db, "ALTER PUBLICATION kept SET (publish = 'insert, update')")
 	fails(t, given.sync(), driver.ErrInvalidConfig, "connection_config.publication", "truncate")
-	if err := given.src.Release(t.Context(), given.reader()); err != nil || value[int](t, db, "SELECT count(*) FROM pg_publication WHERE pubname = 'kept'") != 1 {
+	if err := given.src.Release(t.Context(), given.reader(), ""); err != nil || value[int](t, db, "SELECT count(*) FROM pg_publication WHERE pubname = 'kept'") != 1 {
 		t.Errorf("Release: %v", err)
 	}
 }

@@ -235,13 +235,20 @@ func (s *Capturer) Holds(ctx context.Context, reader string) (bool, error) {
 
 // Release ends a session of ours that reads the slot, and drops the slot and the
 // publication of a reader. It is not an error if they do not exist, or if the slot of
-// that name is another database's, which stays.
-func (s *Capturer) Release(ctx context.Context, reader string) error {
+// that name is another database's, or another service's as the note beside its publication
+// says: those stay.
+func (s *Capturer) Release(ctx context.Context, reader, owner string) error {
 	l := &changeLog{source: s, slot: reader, publication: reader, control: &control{pool: s.pool}}
 	defer l.control.close()
 	found, err := l.control.slot(ctx, reader)
 	if err != nil {
 		return err
+	}
+	if s.pool.Settings.Publication == "" && owner != "" {
+		p, err := l.control.publication(ctx, reader)
+		if err != nil || p != nil && p.note.Owner != "" && p.note.Owner != owner {
+			return err
+		}
 	}
 	if found != nil && s.made(found) {
 		if found.activePID != 0 && found.isOurs() {

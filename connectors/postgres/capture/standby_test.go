@@ -42,7 +42,7 @@ func TestCaptureStandby(t *testing.T) {
 		if err != nil || !there {
 			t.Errorf("%v, %v", there, err)
 		}
-		if err := m.another().Release(t.Context(), m.reader()); err != nil {
+		if err := m.another().Release(t.Context(), m.reader(), ""); err != nil {
 			t.Error(err)
 		}
 	})

@@ -80,7 +80,7 @@ func TestCaptureUnseen(t *testing.T) {
 				m.same()
 				each("DELETE FROM @ WHERE id = 1")
 				m.synced()
-				if err := m.src.Release(t.Context(), m.reader()); err != nil {
+				if err := m.src.Release(t.Context(), m.reader(), ""); err != nil {
 					t.Error(err)
 				}
 			})

@@ -174,8 +174,10 @@ func (l *changeLog) holding() string {
 	defer cancel()
 	who := ""
 	_ = l.control.ask(ctx, `
-SELECT format(': process %s, application %s, has one open since %s', pid, application_name, date_trunc('second', xact_start)) FROM pg_stat_activity
-WHERE xact_start IS NOT NULL AND backend_xid IS NOT NULL ORDER BY xact_start LIMIT 1`, func(_ int, row [][]byte) error {
+SELECT who FROM (
+  SELECT xact_start AS since, format(': process %s, application %s, has one open since %s', pid, application_name, date_trunc('second', xact_start)) AS who FROM pg_stat_activity WHERE xact_start IS NOT NULL AND backend_xid IS NOT NULL
+  UNION ALL SELECT prepared, format(': one of database %s is prepared since %s, and waits for COMMIT PREPARED %L or ROLLBACK PREPARED %L', database, date_trunc('second', prepared), gid, gid) FROM pg_prepared_xacts) AS open
+ORDER BY since LIMIT 1`, func(_ int, row [][]byte) error {
 		who = string(row[0])
 		return nil
 	})

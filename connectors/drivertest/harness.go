@@ -73,6 +73,9 @@ type Divided struct {
 	// Write inserts, updates and deletes rows all over the table and commits. It
 	// is called again and again, also while ranges are read.
 	Write func(ctx context.Context) error
+	// Settle waits until the source can tell that the table has not changed from then on;
+	// nil where it always can.
+	Settle func(ctx context.Context) error
 	// Changes come between one Scan, all of which landed, and the next. Each
 	// finds the table as the one before left it.
 	Changes []Change

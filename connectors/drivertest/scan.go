@@ -169,6 +169,7 @@ func (h Harness) testScanResume(t *testing.T) {
 	leaks(t)
 	limits := driver.Limits{}.WithDefaults()
 	src, table := h.openDivided(t, limits)
+	h.settle(t)
 	want := h.now(t, src, table)
 	scan := h.startScan(t, src, table, nil)
 	var half []driver.Range
@@ -252,6 +253,9 @@ func (h Harness) testScanChange(t *testing.T, change Change) {
 	leaks(t)
 	limits := driver.Limits{}.WithDefaults()
 	src, table := h.openDivided(t, limits)
+	if change.Keep != 0 {
+		h.settle(t)
+	}
 	landed, err := h.scan(t, src, table, nil, limits)
 	if err != nil {
 		t.Fatal(err)
@@ -270,6 +274,16 @@ func (h Harness) testScanChange(t *testing.T, change Change) {
 	}
 	if kept := keptOf(all); kept < keep {
 		t.Errorf("%d of %d landed ranges were kept, want at least %d", kept, len(landed), keep)
+	}
+}
+
+func (h Harness) settle(t *testing.T) {
+	t.Helper()
+	if h.Divided.Settle == nil {
+		return
+	}
+	if err := h.Divided.Settle(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

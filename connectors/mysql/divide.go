@@ -153,7 +153,7 @@ func (v *divider) estimate(ctx context.Context, lo, hi int64) (int64, error) {
 	v.dives--
 	var rows int64
 	where := v.key.where(interval{bound{strconv.FormatInt(lo, 10)}, bound{strconv.FormatInt(hi, 10)}})
-	err := v.c.Query(ctx, "EXPLAIN SELECT "+v.key.columns[0].quote+" FROM "+v.from+" WHERE "+where, func(row []*string) error {
+	err := v.c.Query(ctx, "EXPLAIN FORMAT=TRADITIONAL SELECT "+v.key.columns[0].quote+" FROM "+v.from+" WHERE "+where, func(row []*string) error {
 		switch {
 		case len(row) >= 12: // MySQL has a column for partitions
 			rows = session.Integer(row[9])

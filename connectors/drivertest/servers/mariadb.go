@@ -31,36 +31,41 @@ func StartMariaDB(ctx context.Context, dir string, options ...string) (*Server, 
 	if err := own(dir); err != nil {
 		return nil, err
 	}
-	s := &Server{Dir: dir, Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGTERM}
-	data, setup := filepath.Join(dir, "data"), filepath.Join(dir, "setup.sql")
+	data := filepath.Join(dir, "data")
 	if err := bootstrap(ctx, dir, data, mariadbd); err != nil {
 		return nil, err
 	}
+	return serve(ctx, dir, mariadbd, append([]string{"--no-defaults", "--datadir=" + data, "--skip-log-bin", "--innodb-flush-method=nosync"}, options...))
+}
+
+// serve starts a server of MariaDB or MySQL on data that has no account but root's.
+func serve(ctx context.Context, dir, program string, options []string) (*Server, error) {
+	s := &Server{Dir: dir, Host: "127.0.0.1", User: "headwater", Password: password(), Database: "headwater", signal: syscall.SIGTERM}
+	setup := filepath.Join(dir, "setup.sql")
 	statements := fmt.Sprintf("CREATE DATABASE %[1]s CHARACTER SET utf8mb4;\nCREATE USER '%[2]s'@'%%' IDENTIFIED BY '%[3]s';\nGRANT ALL ON *.* TO '%[2]s'@'%%' WITH GRANT OPTION;\nDROP USER IF EXISTS root@localhost;\n", s.Database, s.User, s.Password)
 	if err := os.WriteFile(setup, []byte(statements), 0o644); err != nil {
 		return nil, err
 	}
 	defer os.Remove(setup)
+	var err error
 	for range startAttempts {
 		if s.Port, err = ports.Take(); err != nil {
 			return nil, err
 		}
-		args := []string{
-			"--no-defaults", "--datadir=" + data, "--init-file=" + setup, "--bind-address=" + s.Host, "--port=" + strconv.Itoa(s.Port),
-			"--socket=" + filepath.Join(dir, "s"), "--pid-file=" + filepath.Join(dir, "pid"), "--skip-log-bin", "--skip-name-resolve",
-			"--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=64M", "--default-time-zone=+00:00", "--local-infile=0",
-		}
-		args = append(args, options...)
-		if err = launch(ctx, s, dir, mariadbd, args, s.readyMariaDB); err == nil {
+		first := append(options[:1:1], "--init-file="+setup, "--bind-address="+s.Host, "--port="+strconv.Itoa(s.Port), // --no-defaults has to be the first
+			"--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"), "--skip-name-resolve",
+			"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--default-time-zone=+00:00", "--local-infile=0")
+		args := append(first, options[1:]...)
+		if err = launch(ctx, s, dir, program, args, s.readyMariaDB); err == nil {
 			args := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "--init-file=") })
-			s.again = func(ctx context.Context) error { return launch(ctx, s, dir, mariadbd, args, s.readyMariaDB) }
+			s.again = func(ctx context.Context) error { return launch(ctx, s, dir, program, args, s.readyMariaDB) }
 			return s, nil
 		}
 	}
 	return nil, err
 }
 
-// OpenMariaDB returns a handle for filling the server; it allows several
+// OpenMariaDB returns a handle for filling the server, of MariaDB or MySQL; it allows several
 // statements in one Exec. The caller closes it.
 func (s *Server) OpenMariaDB() (*sql.DB, error) {
 	cfg := mysql.NewConfig()

@@ -51,6 +51,23 @@ func MariaDBWith(t testing.TB, options ...string) *Server {
 	return start(t, StartMariaDB, options...)
 }
 
+// MySQLPrograms is the variable of the environment that names the folder which
+// `.ci/mysql-server` filled: `make mysql` sets it.
+const MySQLPrograms = "HEADWATER_TEST_MYSQL"
+
+// MySQL starts a private MySQL for one test, with further options of mysqld, and stops it
+// when the test ends. It skips the test if MySQLPrograms is not set.
+func MySQL(t testing.TB, options ...string) *Server {
+	t.Helper()
+	programs := os.Getenv(MySQLPrograms)
+	if programs == "" {
+		t.Skip(MySQLPrograms + " names no folder with MySQL")
+	}
+	return start(t, func(ctx context.Context, dir string, options ...string) (*Server, error) {
+		return StartMySQL(ctx, programs, dir, options...)
+	}, options...)
+}
+
 func start(t testing.TB, launch func(context.Context, string, ...string) (*Server, error), options ...string) *Server {
 	t.Helper()
 	// Not t.TempDir: its parents are closed to the account the server runs as.

@@ -42,7 +42,7 @@ var variables = []variable{
 	{name: "max_execution_time", value: "0", mariadb: never, mysql: 50708, why: "ends long statements"},
 	{name: "group_concat_max_len", value: "1073741824", why: "cuts what a view strings together"},
 	{name: "max_sort_length", value: "4096", why: "text cursors are sorted by no more bytes"},
-	{name: "max_error_count", value: "65535", why: "how many warnings can be looked at"},
+	{name: maxErrorCount, value: "65535", reads: anything, why: "bounds the warnings that can be looked at"},
 	{name: "sql_notes", value: "0", why: "notes would be counted as warnings"},
 	// The meaning of statements and values.
 	{name: "character_set_client", value: "utf8mb4", why: "our statements are UTF-8, also under skip-character-set-client-handshake"},
@@ -74,6 +74,10 @@ var variables = []variable{
 	// What the catalog says.
 	{name: "information_schema_stats_expiry", value: "0", mariadb: never, mysql: 80003, why: "sizes and counters are of the day before"},
 }
+
+// maxErrorCount is set by a statement of its own on MySQL, where 9.7 lets only
+// administrators set it. CheckWarnings counts the warnings that were not shown.
+const maxErrorCount = "max_error_count"
 
 // anything as reads says that the value is not compared.
 const anything = "*"
@@ -119,7 +123,7 @@ func (c *Session) setVariables(ctx context.Context, idle time.Duration) error {
 	var ours []variable
 	var assignments []string
 	for _, v := range variables {
-		if v.since(c.MariaDB, c.Version) {
+		if v.since(c.MariaDB, c.Version) && (c.MariaDB || v.name != maxErrorCount) {
 			assignment, _ := v.set(seconds)
 			ours, assignments = append(ours, v), append(assignments, assignment)
 		}
@@ -131,6 +135,11 @@ func (c *Session) setVariables(ctx context.Context, idle time.Duration) error {
 		}
 		if ours, err = c.setEachVariable(ctx, ours, seconds); err != nil {
 			return err
+		}
+	}
+	if !c.MariaDB {
+		if err := c.Run(ctx, "SET SESSION "+maxErrorCount+" = 65535", nil); err != nil && !errors.As(err, &server) {
+			return c.Explain(ctx, err, "")
 		}
 	}
 	return c.checkVariables(ctx, ours, seconds)
@@ -175,7 +184,7 @@ func (c *Session) checkVariables(ctx context.Context, ours []variable, seconds i
 				have = *row[i]
 			}
 			if _, want := v.set(seconds); want != anything && !strings.EqualFold(have, want) {
-				return driver.E(driver.ErrUnsupported, nil, "the server does not let this session set %s (it %s): let the account set it, or connect without what sits in between", v.name, v.why)
+				return driver.E(driver.ErrUnsupported, nil, "the server does not let this session set %s (%s): let the account set it, or connect without what sits in between", v.name, v.why)
 			}
 		}
 		return nil

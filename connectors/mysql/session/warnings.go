@@ -32,10 +32,12 @@ type warned struct {
 // reads as we do, so only warnings that lose something count then.
 func (c *Session) CheckWarnings(ctx context.Context, what string, computed bool) error {
 	var all []warned
+	unseen := int(c.Warnings)
 	err := c.Query(ctx, "SHOW WARNINGS", func(row []*string) error {
 		if len(row) < 3 {
 			return protocol.ErrPacket
 		}
+		unseen--
 		number := uint16(min(max(Integer(row[1]), 0), 1<<16-1))
 		at := slices.IndexFunc(all, func(w warned) bool { return w.number == number })
 		if at < 0 {
@@ -53,6 +55,9 @@ func (c *Session) CheckWarnings(ctx context.Context, what string, computed bool)
 			continue
 		}
 		return driver.E(driver.ErrBadData, nil, "%s: the server sent the rows with a warning, so some of them may not be what is stored: %s%s", what, messageOf(w.number, w.text), w.advice())
+	}
+	if unseen > 0 {
+		return driver.E(driver.ErrBadData, nil, "%s: the server sent the rows with warnings and does not show %d of them, so some rows may not be what is stored: raise max_error_count on the server, or GRANT SESSION_VARIABLES_ADMIN ON *.* to the account", what, unseen)
 	}
 	return nil
 }

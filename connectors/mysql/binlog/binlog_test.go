@@ -7,10 +7,15 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -318,6 +323,117 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// A transaction with a tag, as MySQL 9.2 wrote it (go-mysql's pull request 990 shows its
+// bytes), and positions with tags.
+func TestTags(t *testing.T) {
+	body, err := hex.DecodeString("0278000002022502dcf0090230f90322" + "bd03ad02210244445a68510322" + "04d903" + "060c616162626363" + "08000a040c7fcfdeef6a062e0610450312c3020b343f2952")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, ok, err := Event{Type: TaggedGTIDEvent, Body: body}.Transaction()
+	if err != nil || !ok || one.String() != "896e7882-18fe-11ef-ab88-22222d34d411:aabbcc:123" {
+		t.Errorf("the transaction is %s, %t, %v", one, ok, err)
+	}
+	for n := range 39 {
+		if _, _, err := (Event{Type: TaggedGTIDEvent, Body: body[:n]}).Transaction(); err == nil {
+			t.Errorf("%d bytes are a transaction", n)
+		}
+	}
+	const text = "00112233-4455-6677-8899-aabbccddeeff:1-5:9:nightly:1-3:7:other:2,896e7882-18fe-11ef-ab88-22222d34d411:aabbcc:1-122"
+	p, err := ParseGTIDs(text)
+	if err != nil || p.GTIDs() != text {
+		t.Fatalf("%s was read as %s (%v)", text, p.GTIDs(), err)
+	}
+	if p.Covers(one) || !p.Add(one) || !p.Covers(one) {
+		t.Error("a transaction with a tag is not behind the position, or not added to it")
+	}
+	plain := one
+	plain.Tag = ""
+	if p.Covers(plain) {
+		t.Error("the number of one tag counts for another")
+	}
+	if want := strings.Replace(text, "1-122", "1-123", 1); p.GTIDs() != want {
+		t.Errorf("the position is %s, want %s", p.GTIDs(), want)
+	}
+	encoded := p.Encode()
+	if head := binary.LittleEndian.Uint64(encoded); head != 1<<56|4<<8|1 || string(encoded[8+16:8+16+1]) != "\x00" || len(encoded) != 8+4*(16+1+8)+len("nightlyotheraabbcc")+6*16 {
+		t.Errorf("encoded as % x", encoded)
+	}
+	for _, wrong := range []string{"896e7882-18fe-11ef-ab88-22222d34d411:9x:1", "896e7882-18fe-11ef-ab88-22222d34d411:a-b:1", "896e7882-18fe-11ef-ab88-22222d34d411:" + strings.Repeat("a", 33) + ":1"} {
+		if _, err := ParseGTIDs(wrong); err == nil {
+			t.Errorf("%s is a position", wrong)
+		}
+	}
+}
+
+// The events of a compressed transaction, one of which is longer than the limit.
+func TestPayload(t *testing.T) {
+	event := func(body string) []byte {
+		p := append(make([]byte, headerLen), body...)
+		p[4] = byte(WriteRowsV2)
+		binary.LittleEndian.PutUint32(p[9:], uint32(len(p)))
+		return p
+	}
+	events := slices.Concat(event("one"), event(strings.Repeat("x", 3000)), event("three"))
+	writer, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string][]byte{
+		"zstd": append([]byte("\x01\x01\x00\x02\x01\x00\x00"), writer.EncodeAll(events, nil)...),
+		"none": append([]byte("\x02\x03\xfc\xff\x00\x00"), events...),
+	} {
+		for cut := range 2 { // whole, and without its last byte
+			r := Reader{Limit: 1000}
+			p, err := r.Payload(Event{Type: PayloadEvent, Body: body[:len(body)-cut]})
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			var bodies []string
+			for err == nil {
+				var e Event
+				if e, err = p.Next(); err == nil {
+					bodies = append(bodies, fmt.Sprint(e.Cut, len(e.Body)))
+				}
+			}
+			p.Close()
+			want, end := []string{"false 3", "true 64", "false 5"}, error(io.EOF)
+			if cut == 1 {
+				end = ErrEvent
+			}
+			if !errors.Is(err, end) || cut == 0 && !slices.Equal(bodies, want) {
+				t.Errorf("%s, %d bytes cut: %v, %v", name, cut, bodies, err)
+			}
+		}
+	}
+	r := Reader{}
+	for _, body := range []string{"", "\x02", "\x02\x01\x07\x00", "\x02\x05\x00"} {
+		if _, err := r.Payload(Event{Type: PayloadEvent, Body: []byte(body)}); !errors.Is(err, ErrEvent) {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
+// Numbers are written as MySQL 9.7 writes them.
+func TestDoubles(t *testing.T) {
+	for want := range strings.FieldsSeq(`
+0.1 0.01 0.001 0.0001 0.00001 0.000001 0.0000001 0.0000000001 0.000015 0.000000125 0.000000000125 1.23e-18 100000000000000.0 1e15 1e16 1e17 1e18 1e20
+1e21 1e22 1e30 1.5e15 1.5e16 1.5e17 1.5e20 1.2345678901234568e20 1.2345678901234567e19 1.2345678901234566e17 1.2345678901234568e16 1234567890123456.8
+0.0012345678901234567 0.00012345678901234567 0.000012345678901234568 0.0000012345678901234567 0.00000000012345678901234568 -0.0000001 5e-324
+1.7976931348623157e308 100000.0 1e100 0.0000000000001 0.00000000000001 0.000000000000001 1e-16 1e-17 0.00000000000015 0.000000000000015
+0.0000000000000015 1.5e-16 0.00000000000012345678901234566 0.000000000000012345678901234567 0.0000000000000012345678901234568 1.2345678901234568e-16
+1.2345678901234567e-17 999999999999999.9 123456789012345.6 1.234567890123456e15 1234567890123456.5 1.234567890123457e15 4.503599627370498e15
+4.503599627370496e15 9.007199254740992e15 1000000000000000.5 999999999999999.0 -1234567890123456.5 100.0 120.0 1.0 0.0`) {
+		f, err := strconv.ParseFloat(want, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(appendDouble(nil, f)); got != want {
+			t.Errorf("%v is %s, want %s", f, got, want)
+		}
+	}
+}
+
 // What is compressed says how long it is; nothing longer is made of it.
 func TestLimit(t *testing.T) {
 	r := Reader{Limit: 8}
@@ -355,6 +471,35 @@ func FuzzReader(f *testing.F) {
 				t.Fatal("the limit does not hold")
 			}
 			data = data[n:]
+		}
+	})
+}
+
+// FuzzPayload reads any bytes as a compressed transaction.
+func FuzzPayload(f *testing.F) {
+	plain := append(make([]byte, headerLen), "body"...)
+	binary.LittleEndian.PutUint32(plain[9:], uint32(len(plain)))
+	writer, err := zstd.NewWriter(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append([]byte("\x02\x01\x00\x03\x01\x17\x00"), writer.EncodeAll(plain, nil)...))
+	f.Add(append([]byte("\x02\x03\xfc\xff\x00\x00"), plain...))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := Reader{Limit: 1 << 10}
+		p, err := r.Payload(Event{Type: PayloadEvent, Body: body})
+		if err != nil {
+			return
+		}
+		defer p.Close()
+		for range 1000 {
+			e, err := p.Next()
+			if err != nil {
+				break
+			}
+			if len(e.Body) > 1<<10 {
+				t.Fatal("the limit does not hold")
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math/bits"
 )
 
 // Flags of a MariaDB GTID event (https://mariadb.com/kb/en/gtid_event/).
@@ -29,6 +30,7 @@ type Transaction struct {
 	Domain, Server uint32
 	Seq            uint64 // of MySQL, too: counts within the server
 	UUID           [16]byte
+	Tag            string // of MySQL from 8.3 on, "" for none
 
 	Standalone  bool // one statement, without BEGIN and COMMIT; MySQL does not tell
 	PreparedXA  bool // it ends by XA PREPARE, and is not committed yet
@@ -43,6 +45,9 @@ type Transaction struct {
 func (t Transaction) String() string {
 	if t.Maria {
 		return fmt.Sprintf("%d-%d-%d", t.Domain, t.Server, t.Seq)
+	}
+	if t.Tag != "" {
+		return fmt.Sprintf("%s:%s:%d", uuidText(t.UUID), t.Tag, t.Seq)
 	}
 	return fmt.Sprintf("%s:%d", uuidText(t.UUID), t.Seq)
 }
@@ -66,8 +71,81 @@ func (e Event) Transaction() (t Transaction, ok bool, err error) {
 		copy(t.UUID[:], e.Body[1:])
 		t.Seq, t.Anonymous = binary.LittleEndian.Uint64(e.Body[17:]), e.Type == AnonymousEvent
 		return t, true, nil
+	case TaggedGTIDEvent:
+		t, err = e.tagged()
+		return t, true, err
 	}
 	return t, false, nil
+}
+
+// Fields of a tagged GTID event. Behind them come some that are of no use here.
+const (
+	taggedFlags = iota
+	taggedUUID
+	taggedSeq
+	taggedTag
+)
+
+const maxTag = 32
+
+// tagged reads the event that a transaction with a tag begins with. Its form is that of
+// MySQL's library "serialization": a version, a size, the last field that must be
+// known, and fields by their numbers, all of them integers of variable length.
+func (e Event) tagged() (t Transaction, err error) {
+	p := e.Body
+	next := func() (n uint64) {
+		if err == nil {
+			n, p, err = varlen(p)
+		}
+		return n
+	}
+	version, _, _ := next(), next(), next()
+	if err == nil && version != 1 {
+		return t, ErrEvent
+	}
+	for field := range uint64(taggedTag + 1) {
+		if next() != field {
+			return t, ErrEvent
+		}
+		switch field {
+		case taggedFlags:
+			next()
+		case taggedUUID:
+			for i := range t.UUID {
+				t.UUID[i] = byte(next())
+			}
+		case taggedSeq:
+			t.Seq = next() >> 1 // its lowest bit is the sign
+		case taggedTag:
+			n := next()
+			tag, _, ok := take(p, n)
+			if err != nil || !ok || n > 0 && !isTag(string(tag)) {
+				return t, ErrEvent
+			}
+			t.Tag = string(tag)
+		}
+	}
+	return t, err
+}
+
+// varlen reads an integer of variable length: as many ones as its first byte ends with, so
+// many further bytes it has; what lies above them and a zero is the number.
+func varlen(p []byte) (n uint64, rest []byte, err error) {
+	if len(p) == 0 {
+		return 0, nil, ErrEvent
+	}
+	more := bits.TrailingZeros8(^p[0])
+	if len(p) < 1+more {
+		return 0, nil, ErrEvent
+	}
+	if more == 8 {
+		return binary.LittleEndian.Uint64(p[1:]), p[9:], nil
+	}
+	n = uint64(p[0]) >> (more + 1)
+	for i, b := range p[1 : 1+more] {
+		n |= uint64(b) << (7 - more + 8*i)
+	}
+	return n, p[1+more:], nil
 }
 
 func (e Event) maria() (Transaction, error) {

@@ -103,14 +103,21 @@ func (w *jsonText) number(kind byte, p []byte) bool {
 	return true
 }
 
-// appendDouble writes the shortest number that reads as f, with a point or an
-// exponent.
+// appendDouble writes f as MySQL does: the shortest digits that read as f, with an exponent
+// where the number begins behind the 15th digit after the point, or ends in zeros before the
+// point that are not among its digits and has more than 15 digits there.
 func appendDouble(dst []byte, f float64) []byte {
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-4 || abs >= 1e15) {
-		text := strings.Replace(strconv.FormatFloat(f, 'e', -1, 64), "e+", "e", 1)
-		return append(dst, strings.Replace(strings.Replace(text, "e0", "e", 1), "e-0", "e-", 1)...)
+	text := strconv.FormatFloat(f, 'e', -1, 64)
+	mantissa, exponent, _ := strings.Cut(text, "e")
+	n, err := strconv.Atoi(exponent)
+	if err != nil { // no number: no JSON has one
+		return append(dst, text...)
 	}
-	text := strconv.FormatFloat(f, 'f', -1, 64)
+	digits := len(strings.NewReplacer("-", "", ".", "").Replace(mantissa))
+	if n < -15 || n > 14 && n+1 >= digits {
+		return strconv.AppendInt(append(append(dst, mantissa...), 'e'), int64(n), 10)
+	}
+	text = strconv.FormatFloat(f, 'f', -1, 64)
 	if !strings.Contains(text, ".") {
 		text += ".0"
 	}

@@ -19,14 +19,20 @@ var ErrPosition = errors.New("this is no position in a binary log")
 // GTIDs, which every server that has the same log knows. The zero Position is the
 // beginning.
 type Position struct {
-	domains map[uint32]domain      // MariaDB: the last transaction of each domain
-	sets    map[[16]byte][]numbers // MySQL: those of each server
+	domains map[uint32]domain    // MariaDB: the last transaction of each domain
+	sets    map[source][]numbers // MySQL: those of each server and tag
 	Place   Place
 }
 
 type domain struct {
 	server uint32
 	seq    uint64
+}
+
+// source is what the numbers of MySQL's transactions count within.
+type source struct {
+	uuid [16]byte
+	tag  string // "" for none
 }
 
 // numbers are those from first to last, both among them.
@@ -79,7 +85,7 @@ func Parse(text string) (Position, error) {
 
 // ParseGTIDs reads MariaDB's gtid_binlog_pos or MySQL's gtid_executed.
 func ParseGTIDs(text string) (Position, error) {
-	p := Position{domains: map[uint32]domain{}, sets: map[[16]byte][]numbers{}}
+	p := Position{domains: map[uint32]domain{}, sets: map[source][]numbers{}}
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
@@ -116,11 +122,15 @@ func (p Position) parseSet(text string) bool {
 	if len(parts) < 2 || len(plain) != 32 {
 		return false
 	}
-	var name [16]byte
-	if _, err := hex.Decode(name[:], []byte(plain)); err != nil {
+	var name source
+	if _, err := hex.Decode(name.uuid[:], []byte(plain)); err != nil {
 		return false
 	}
 	for _, text := range parts[1:] {
+		if isTag(text) {
+			name.tag = text
+			continue
+		}
 		from, to, several := strings.Cut(text, "-")
 		first, err := strconv.ParseUint(from, 10, 63)
 		last := first
@@ -133,6 +143,16 @@ func (p Position) parseSet(text string) bool {
 		p.sets[name] = joined(append(p.sets[name], numbers{first, last}))
 	}
 	return true
+}
+
+// isTag reports whether a part of a set is a tag, [a-z_][a-z0-9_]{0,31}.
+func isTag(text string) bool {
+	for i, c := range []byte(text) {
+		if !(c == '_' || c >= 'a' && c <= 'z' || i > 0 && c >= '0' && c <= '9') {
+			return false
+		}
+	}
+	return len(text) > 0 && len(text) <= maxTag
 }
 
 // joined sorts numbers and puts together what touches.
@@ -156,8 +176,16 @@ func (p Position) GTIDs() string {
 		d := p.domains[name]
 		parts = append(parts, fmt.Sprintf("%d-%d-%d", name, d.server, d.seq))
 	}
-	for _, name := range p.uuids() {
-		text := uuidText(name)
+	names := p.sources()
+	for i, name := range names {
+		text := uuidText(name.uuid)
+		switch {
+		case i > 0 && name.uuid == names[i-1].uuid:
+			text = parts[len(parts)-1] + ":" + name.tag
+			parts = parts[:len(parts)-1]
+		case name.tag != "":
+			text += ":" + name.tag
+		}
 		for _, n := range p.sets[name] {
 			if text += fmt.Sprintf(":%d", n.first); n.last > n.first {
 				text += fmt.Sprintf("-%d", n.last)
@@ -168,13 +196,15 @@ func (p Position) GTIDs() string {
 	return strings.Join(parts, ",")
 }
 
-func (p Position) uuids() [][16]byte {
-	return slices.SortedFunc(maps.Keys(p.sets), func(a, b [16]byte) int { return slices.Compare(a[:], b[:]) })
+func (p Position) sources() []source {
+	return slices.SortedFunc(maps.Keys(p.sets), func(a, b source) int {
+		return cmp.Or(slices.Compare(a.uuid[:], b.uuid[:]), strings.Compare(a.tag, b.tag))
+	})
 }
 
 // Clone returns a position that can be changed apart.
 func (p Position) Clone() Position {
-	out := Position{domains: maps.Clone(p.domains), sets: map[[16]byte][]numbers{}, Place: p.Place}
+	out := Position{domains: maps.Clone(p.domains), sets: map[source][]numbers{}, Place: p.Place}
 	if out.domains == nil {
 		out.domains = map[uint32]domain{}
 	}
@@ -195,7 +225,8 @@ func (p *Position) Add(t Transaction) bool {
 		p.domains[t.Domain] = domain{t.Server, t.Seq}
 		return true
 	}
-	all := p.sets[t.UUID]
+	name := source{t.UUID, t.Tag}
+	all := p.sets[name]
 	if n := len(all); n > 0 && all[n-1].last+1 == t.Seq {
 		all[n-1].last++
 		return true
@@ -203,7 +234,7 @@ func (p *Position) Add(t Transaction) bool {
 	if p.Covers(t) {
 		return false
 	}
-	p.sets[t.UUID] = joined(append(all, numbers{t.Seq, t.Seq}))
+	p.sets[name] = joined(append(all, numbers{t.Seq, t.Seq}))
 	return true
 }
 
@@ -213,7 +244,7 @@ func (p Position) Covers(t Transaction) bool {
 		last, ok := p.domains[t.Domain]
 		return ok && t.Seq <= last.seq
 	}
-	return slices.ContainsFunc(p.sets[t.UUID], func(n numbers) bool { return n.first <= t.Seq && t.Seq <= n.last })
+	return slices.ContainsFunc(p.sets[source{t.UUID, t.Tag}], func(n numbers) bool { return n.first <= t.Seq && t.Seq <= n.last })
 }
 
 // Within returns what p has of the domains of q.
@@ -263,7 +294,7 @@ func (p Position) Common(q Position) Position {
 	case p.Includes(q):
 		return q.Clone()
 	}
-	out := Position{domains: map[uint32]domain{}, sets: map[[16]byte][]numbers{}}
+	out := Position{domains: map[uint32]domain{}, sets: map[source][]numbers{}}
 	for name, d := range p.domains {
 		if other, ok := q.domains[name]; ok {
 			if other.seq < d.seq {
@@ -286,11 +317,21 @@ func (p Position) Common(q Position) Position {
 
 // Encode writes the transactions for MySQL's COM_BINLOG_DUMP_GTID: how many
 // servers, and of each its UUID and how many ranges with their first number and the
-// one behind the last.
+// one behind the last. If there are tags, each UUID has one behind it, and the first
+// eight bytes say so (Gtid_set::encode, MySQL 8.3).
 func (p Position) Encode() []byte {
-	out := binary.LittleEndian.AppendUint64(nil, uint64(len(p.sets)))
-	for _, name := range p.uuids() {
-		out = append(out, name[:]...)
+	names := p.sources()
+	tagged := slices.ContainsFunc(names, func(name source) bool { return name.tag != "" })
+	head := uint64(len(names))
+	if tagged {
+		head = 1<<56 | head<<8 | 1
+	}
+	out := binary.LittleEndian.AppendUint64(nil, head)
+	for _, name := range names {
+		out = append(out, name.uuid[:]...)
+		if tagged {
+			out = append(append(out, byte(len(name.tag)<<1)), name.tag...)
+		}
 		out = binary.LittleEndian.AppendUint64(out, uint64(len(p.sets[name])))
 		for _, n := range p.sets[name] {
 			out = binary.LittleEndian.AppendUint64(out, n.first)

@@ -227,7 +227,7 @@ func (s *stream) event(e binlog.Event) error {
 	case binlog.PartialRows:
 		return driver.E(driver.ErrReplaced, nil, "the binary log has parts of JSON values alone (%s): set binlog_row_value_options to ''%s", s.where(), wayAnew)
 	case binlog.PayloadEvent:
-		return driver.E(driver.ErrReplaced, nil, "the binary log has compressed transactions (%s): turn binlog_transaction_compression off%s", s.where(), wayAnew)
+		return s.payload(e)
 	}
 	if tx, ok, err := e.Transaction(); err != nil || ok {
 		if err != nil {
@@ -242,6 +242,30 @@ func (s *stream) event(e binlog.Event) error {
 		return nil
 	}
 	return driver.E(driver.ErrUnsupported, nil, "the binary log has an event of type %d (%s), which this version of Headwater does not know", e.Type, s.where())
+}
+
+// payload handles the events of a compressed transaction.
+func (s *stream) payload(e binlog.Event) error {
+	p, err := s.r.read.Payload(e)
+	if err != nil {
+		return s.explain(err)
+	}
+	defer p.Close()
+	for {
+		e, err := p.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return s.explain(err)
+		}
+		if e.Type == binlog.PayloadEvent {
+			return s.explain(binlog.ErrEvent)
+		}
+		if err := s.event(e); err != nil {
+			return err
+		}
+	}
 }
 
 // where names the place in the log, for people.

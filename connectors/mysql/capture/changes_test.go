@@ -3,6 +3,7 @@ package capture_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/drivertest/servers"
 	"headwater/connectors/mysql/session"
 )
 
@@ -98,7 +100,12 @@ INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3); INSERT INTO 
 // Family 5: rows that are written while a table is read whole are there once.
 func TestChangesJoinWholeRead(t *testing.T) {
 	server, db := logServer(t)
-	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, v int); INSERT INTO t (v) SELECT seq FROM seq_1_to_2000")
+	joined(t, server, db)
+}
+
+// joined has eight followers take up the log of a table amid its writers.
+func joined(t *testing.T, server *servers.Server, db *sql.DB) {
+	execute(t, db, "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, v int); INSERT INTO t (v) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n; INSERT INTO t (v) SELECT v FROM t")
 	ctx, stop := context.WithCancel(t.Context())
 	var writers sync.WaitGroup
 	for w := range 4 {

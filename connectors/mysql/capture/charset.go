@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"slices"
@@ -91,52 +90,38 @@ func product(a, b [][]byte) (all [][]byte) {
 	return all
 }
 
-// learn asks the server which character each sequence of bytes is. Line feeds separate
-// them, because no other character contains that byte. What is not a character comes
-// back as one or more question marks.
+// learn asks the server which character each sequence of bytes is. What is not a
+// character comes back as NULL from MySQL, and as one or more question marks from MariaDB.
 func learn(ctx context.Context, c *session.Session, name string, all [][]byte, f func([]byte, rune)) error {
 	const atOnce = 4096
 	for part := range slices.Chunk(all, atOnce) {
-		var ask strings.Builder
-		for _, b := range part {
-			ask.WriteString(hex.EncodeToString(b) + "0a0a")
+		ask := make([]string, len(part))
+		for i, b := range part {
+			ask[i] = "COALESCE(HEX(CONVERT(CONVERT(x'" + hex.EncodeToString(b) + "' USING " + name + ") USING utf8mb4)),'')"
 		}
-		var lines [][]byte
-		err := c.Query(ctx, "SELECT CONVERT(CONVERT(x'"+ask.String()+"' USING "+name+") USING utf8mb4)", func(row []*string) error {
-			lines = split(part, session.Text(row[0]))
+		var answer string
+		err := c.Query(ctx, "SELECT CONCAT_WS(',',"+strings.Join(ask, ",")+")", func(row []*string) error {
+			answer = session.Text(row[0])
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		for i, line := range lines {
-			if r, n := utf8.DecodeRune(line); n == len(line) && n > 0 && r != utf8.RuneError && (r != '?' || part[i][0] == '?') {
+		characters := strings.Split(answer, ",")
+		if len(characters) != len(part) {
+			return driver.E(driver.ErrBadData, nil, "the server does not say what the character set %s contains", name)
+		}
+		for i, text := range characters {
+			character, err := hex.DecodeString(text)
+			if err != nil {
+				return driver.E(driver.ErrBadData, nil, "the server does not say what the character set %s contains", name)
+			}
+			if r, n := utf8.DecodeRune(character); n == len(character) && n > 0 && r != utf8.RuneError && (r != '?' || part[i][0] == '?') {
 				f(part[i], r)
 			}
 		}
 	}
 	return nil
-}
-
-// split cuts the answer into the character of each sequence, nil where that is not
-// clear. Two line feeds follow each, because one may be taken for a part of a character.
-func split(part [][]byte, answer string) [][]byte {
-	lines, rest := make([][]byte, len(part)), []byte(answer)
-	for i := range part {
-		at := bytes.IndexByte(rest, '\n')
-		if at == 0 && part[i][0] == '\n' { // the line feed itself
-			lines[i], rest = rest[:1], rest[1:]
-		} else if at >= 0 {
-			lines[i], rest = rest[:at], rest[at:]
-		} else {
-			return lines
-		}
-		rest = rest[min(1, len(rest)):]
-		if len(rest) > 0 && rest[0] == '\n' {
-			rest = rest[1:]
-		}
-	}
-	return lines
 }
 
 // append appends text as UTF-8. It returns false if bytes are not characters.

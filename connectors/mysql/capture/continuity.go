@@ -64,17 +64,28 @@ func (l *changeLog) checkPlace(ctx context.Context, c *session.Session, p, now b
 
 // stillThere makes sure that a file has, up to the place of a position, the transactions
 // that it had. A server that crashed without sync_binlog, or was restored to a snapshot,
-// gives the same numbers to other transactions.
+// gives the same numbers to other transactions. MySQL does not tell which transactions lie
+// before a place; but it begins another file whenever it starts, so the file is shorter.
 func stillThere(ctx context.Context, c *session.Session, was binlog.Position) error {
-	if !c.MariaDB { // MySQL has no function that tells
-		return nil
-	}
 	var there bool
-	err := c.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", session.Literal(was.Place.File), was.Place.At), func(row []*string) error {
+	var err error
+	if !c.MariaDB {
+		err = c.Query(ctx, "SHOW BINARY LOGS", func(row []*string) error {
+			there = there || session.Text(row[0]) == was.Place.File && uint64(session.Integer(row[1])) >= was.Place.At
+			return nil
+		})
+		return lostTail(was, there, err)
+	}
+	err = c.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", session.Literal(was.Place.File), was.Place.At), func(row []*string) error {
 		p, err := binlog.ParseGTIDs(session.Text(row[0]))
 		there = err == nil && row[0] != nil && was.Same(p)
 		return nil
 	})
+	return lostTail(was, there, err)
+}
+
+// lostTail returns an error unless a position is still there.
+func lostTail(was binlog.Position, there bool, err error) error {
 	if err != nil || there {
 		return err
 	}

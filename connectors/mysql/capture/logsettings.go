@@ -17,7 +17,6 @@ import (
 type logSettings struct {
 	on                               bool
 	format, image, values, gtids, id string
-	compressed                       bool
 	relayed                          bool          // the log has what the server gets as a replica
 	slave                            string        // MariaDB: its position as a replica, "" if it never was one
 	fold                             bool          // the server ignores case in names of tables
@@ -27,7 +26,7 @@ type logSettings struct {
 // askLogSettings asks the server for its settings.
 func askLogSettings(ctx context.Context, c *session.Session) (l logSettings, err error) {
 	var days float64
-	err = c.Query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'binlog_transaction_compression', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')", func(row []*string) error {
+	err = c.Query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')", func(row []*string) error {
 		value := session.Text(row[1])
 		switch session.Text(row[0]) {
 		case "log_bin":
@@ -42,8 +41,6 @@ func askLogSettings(ctx context.Context, c *session.Session) (l logSettings, err
 			l.gtids = value
 		case "server_id":
 			l.id = value
-		case "binlog_transaction_compression":
-			l.compressed = value == "ON"
 		case "log_slave_updates", "log_replica_updates":
 			l.relayed = value == "ON"
 		case "gtid_slave_pos":
@@ -76,9 +73,6 @@ func (l logSettings) missing(mariadb bool) (all []string) {
 	}
 	if l.values != "" {
 		all = append(all, "binlog_row_value_options is "+l.values+": set it to ''")
-	}
-	if l.compressed {
-		all = append(all, "binlog_transaction_compression is ON: turn it off")
 	}
 	if !mariadb && l.gtids != "ON" {
 		all = append(all, "gtid_mode is "+l.gtids+": set it to ON")

@@ -7,7 +7,7 @@ GOLANGCI    = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.1
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test torture versions sts faults bench deps lint golangci contracts golden compose clean
+.PHONY: build test torture versions mysql sts faults bench deps lint golangci contracts golden compose clean
 
 build: ## one static binary, ./headwater
 	go build -trimpath -ldflags='-s -w' -o headwater ./cmd/headwater
@@ -54,6 +54,13 @@ POSTGRES_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-postgres
 versions: deps ## the log of changes with other versions of PostgreSQL, which npm brings: POSTGRES='16 18'
 	@.ci/postgres-versions $(POSTGRES_CACHE) $(POSTGRES)
 	HEADWATER_TEST_POSTGRES=$(POSTGRES_CACHE) go test -count=1 -timeout 1h ./connectors/postgres/capture
+
+MYSQL_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-mysql
+
+mysql: deps ## the MySQL connector, its log of changes, and 10 kills, with Debian's newest MySQL
+	@.ci/mysql-server $(MYSQL_CACHE)
+	HEADWATER_TEST_MYSQL=$(MYSQL_CACHE) HEADWATER_TEST_REQUIRE=1 go test -count=1 -timeout 1h -run MySQL ./connectors/mysql/...
+	HEADWATER_TEST_MYSQL=$(MYSQL_CACHE) HEADWATER_TEST_REQUIRE=1 go test -count=1 -timeout 1h -run 'TestKilledWhileChangesAreFollowed/^MySQL$$' ./cmd/headwater -kills 40
 
 SEAWEEDFS_CACHE ?= $(or $(TMPDIR),/tmp)/headwater-seaweedfs
 

@@ -207,10 +207,10 @@ func replay(landed, rows []map[string]string, columns []column, key []string, ag
 }
 
 // happenedAt makes the positions of a log's rows comparable: that of PostgreSQL, or the
-// number of a transaction of MariaDB. A row of a whole read has none.
+// number of a transaction of MariaDB or MySQL. A row of a whole read has none.
 func happenedAt(row map[string]string) uint64 {
 	position := row["_headwater_position"]
-	if i := strings.LastIndexByte(position, '-'); i > 0 {
+	if i := strings.LastIndexAny(position, "-:"); i > 0 {
 		n, _ := strconv.ParseUint(position[i+1:], 10, 64)
 		return n
 	}

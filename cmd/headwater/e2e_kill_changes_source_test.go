@@ -69,12 +69,24 @@ const highPartition = "FOR VALUES FROM (500) TO (1000000)"
 
 func changingMariaDB(t *testing.T) *changingSource {
 	t.Helper()
-	server := servers.MariaDBWith(t, "--log-bin=log", "--server-id=7", "--binlog-format=ROW", "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--lock-wait-timeout=20")
+	return changingMySQLOf(t, "MariaDB", servers.MariaDBWith(t, append(safeLog, "--log-bin=log", "--server-id=7", "--binlog-format=ROW")...))
+}
+
+// safeLog has a server keep what it said it has committed, and its log.
+var safeLog = []string{"--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--lock-wait-timeout=20"}
+
+func changingMySQL(t *testing.T) *changingSource {
+	t.Helper()
+	return changingMySQLOf(t, "MySQL", servers.MySQL(t, safeLog...))
+}
+
+func changingMySQLOf(t *testing.T, name string, server *servers.Server) *changingSource {
+	t.Helper()
 	db, err := server.OpenMariaDB()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &changingSource{t: t, name: "MariaDB", kind: "mysql", server: server, db: db}
+	s := &changingSource{t: t, name: name, kind: "mysql", server: server, db: db}
 	s.make("CREATE TABLE orders (id bigint PRIMARY KEY, note text, price decimal(12,2), at datetime(6), done boolean, body mediumtext, raw varbinary(16), day date)",
 		"CREATE TABLE `lines` (shop int, number int, note text, PRIMARY KEY (shop, number))",
 		"CREATE TABLE loose (a int, note text)",
@@ -141,8 +153,14 @@ func (s *changingSource) marked() []mark {
 func (s *changingSource) logEnd() uint64 {
 	if s.maria() {
 		var file, at string
-		var do, ignore sql.NullString
-		if s.db.QueryRow("SHOW MASTER STATUS").Scan(&file, &at, &do, &ignore) != nil {
+		var do, ignore, gtids sql.NullString
+		status, all := "SHOW MASTER STATUS", []any{&file, &at, &do, &ignore, &gtids}
+		if s.name == "MySQL" {
+			status = "SHOW BINARY LOG STATUS"
+		} else {
+			all = all[:4]
+		}
+		if s.db.QueryRow(status).Scan(all...) != nil {
 			return 0
 		}
 		return placeOf(file + ":" + at)
@@ -200,7 +218,7 @@ func (s *changingSource) left() string {
 
 func (s *changingSource) activity() string {
 	if s.maria() {
-		return "a MariaDB, see its process list"
+		return "a " + s.name + ", see its process list"
 	}
 	return s.server.PostgresActivity()
 }

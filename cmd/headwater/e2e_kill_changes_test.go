@@ -44,6 +44,10 @@ func TestKilledWhileChangesAreFollowed(t *testing.T) {
 		t.Parallel()
 		killChanges(t, changingMariaDB(t), max(kills/4, 3))
 	})
+	t.Run("MySQL", func(t *testing.T) {
+		t.Parallel()
+		killChanges(t, changingMySQL(t), max(kills/4, 3))
+	})
 	programs := os.Getenv(postgresPrograms)
 	if programs == "" || others == 0 {
 		return

@@ -102,7 +102,7 @@ func (s *changingSource) writeMuch(r *rand.Rand) {
 	}
 	numbers, upsert := fmt.Sprintf("(SELECT generate_series(1, %d) AS seq) s", rows), "ON CONFLICT (id) DO UPDATE SET note = excluded.note"
 	if s.maria() {
-		numbers, upsert = fmt.Sprintf("seq_1_to_%d", rows), "ON DUPLICATE KEY UPDATE note = VALUES(note)"
+		numbers, upsert = fmt.Sprintf("(WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < %d) SELECT seq FROM n) s", rows), "ON DUPLICATE KEY UPDATE note = VALUES(note)"
 	}
 	tx, err := s.db.Begin()
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *changingSource) writeMuch(r *rand.Rand) {
 func (s *changingSource) statement(r *rand.Rand) string {
 	id, upsert, lines, now, raw := r.IntN(300), "ON CONFLICT (%s) DO UPDATE SET note = excluded.note", "lines", "now()", "decode(md5('%d'), 'hex')"
 	if s.maria() {
-		upsert, lines, now, raw = "ON DUPLICATE KEY UPDATE /* %s */ note = VALUES(note)", "`lines`", "now(6)", "unhex(md5('%d'))"
+		upsert, lines, now, raw = "ON DUPLICATE KEY UPDATE /* %s */ note = VALUES(note)", "`lines`", "now(6)", "unhex(left(sha2('%d', 256), 32))"
 	}
 	moved := func(table string, from, to int) string {
 		return fmt.Sprintf("UPDATE %s SET id = %d WHERE id = %d AND NOT EXISTS (SELECT 1 FROM (SELECT id FROM %[1]s WHERE id = %[2]d) x)", table, to, from)

@@ -121,3 +121,19 @@ func TestPartsOfAMergeTable(t *testing.T) {
 	execute(t, db, "ALTER TABLE merged UNION=(later)")
 	f.fails(driver.ErrUnsupported, "table headwater.later is a part of merged")
 }
+
+// A table whose last column the account may not see is refused with the right that it
+// lacks, and is not read whole again with every change. A MERGE table of which it may see
+// a part keeps nobody up.
+func TestTheLastColumnIsHidden(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, `CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE part_of (id int PRIMARY KEY, a int, b int); CREATE TABLE m (id int PRIMARY KEY, b int) ENGINE=MERGE;
+CREATE USER some_columns IDENTIFIED BY 'secret'; GRANT SELECT ON headwater.t TO some_columns; GRANT SELECT (id, a) ON headwater.part_of TO some_columns; GRANT SELECT (id) ON headwater.m TO some_columns; GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO some_columns`)
+	f := newFollower(t, server, db, func(s *session.Settings) { s.Username, s.Password = "some_columns", "secret" })
+	f.discover("t", "part_of")
+	f.catchUp()
+	execute(t, db, "INSERT INTO part_of VALUES (1, 1, 1); INSERT INTO t VALUES (1)")
+	if err := f.alone("part_of"); !errors.Is(err, driver.ErrPermission) || !strings.Contains(err.Error(), "GRANT SELECT on the whole table") {
+		t.Errorf("refused: %v", err)
+	}
+}

@@ -127,7 +127,7 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 		}
 		slices.SortFunc(f.columns, func(a, b []*string) int { return int(session.Integer(a[7]) - session.Integer(b[7])) })
 		if n := len(f.columns); n > 0 && session.Integer(f.columns[n-1][7]) != int64(n) && one.refused == nil {
-			one.refused = driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t.Table)
+			one.refused = errHidden(t.Table)
 		}
 		for _, row := range f.columns {
 			column := newLogColumn(row[2:])
@@ -144,6 +144,23 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	return out, nil
 }
 
+// errHidden is the refusal of a table of which this account may see some columns alone.
+func errHidden(t driver.Table) error {
+	return driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t)
+}
+
+// hidden returns errHidden if the server refuses to show all columns of a table. The
+// catalog does not tell that the last ones are missing.
+func (l *changeLog) hidden(ctx context.Context, t *captured) error {
+	err := l.aside(ctx, func(c *session.Session) error {
+		return c.Query(ctx, "SELECT * FROM "+session.Relation(t.table)+" LIMIT 0", func([]*string) error { return nil })
+	})
+	if errors.Is(err, driver.ErrPermission) {
+		return errHidden(t.table)
+	}
+	return nil
+}
+
 // cascades reports whether a rule of a foreign key changes rows of the table that has
 // the key.
 func cascades(rule string) bool {
@@ -153,15 +170,16 @@ func cascades(rule string) bool {
 // created returns what the definition of a table says. It says nothing if that may not be
 // seen: a table is refused whose columns may not all be read.
 func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Table) (created binlog.Created, err error) {
-	err = c.Query(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
+	err = c.Run(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
 		created = binlog.ParseCreated(session.Text(row[1]), t.Namespace)
 		return nil
 	})
 	var server *mysql.MySQLError
-	if errors.As(err, &server) {
-		return binlog.Created{}, nil
+	switch {
+	case err == nil, errors.As(err, &server):
+		return created, nil
 	}
-	return created, err
+	return created, c.Explain(ctx, err, "")
 }
 
 // unfit says why the log does not have all changes of a table, nil if it has.

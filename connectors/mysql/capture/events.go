@@ -103,7 +103,7 @@ func (s *stream) give(rows *binlog.Rows) error {
 	if b.of != rows.Table {
 		values, err := t.layout(rows.Table)
 		if err != nil {
-			return s.lose(t, lostTable{why: fmt.Sprintf("%v (%s)", err, s.where())})
+			return s.lose(t, lostTable{why: fmt.Sprintf("%v (%s)", err, s.where()), err: s.l.hidden(s.ctx, t)})
 		}
 		b.of, b.values = rows.Table, values
 	}

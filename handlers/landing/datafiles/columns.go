@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 	"github.com/apache/iceberg-go"
@@ -49,7 +50,7 @@ func AllColumns(ctx context.Context, files storage.Store, name string, fields []
 }
 
 // ColumnsBy is Columns with the reader's properties by, which decodes so many rows at a
-// time.
+// time, or fewer if they are long.
 func ColumnsBy(ctx context.Context, files storage.Store, name string, fields []iceberg.NestedField, by *parquet.ReaderProperties, rows int64, each func(first int64, columns []arrow.Array) error) (err error) {
 	f, err := files.Open(name)
 	if err != nil {
@@ -63,6 +64,9 @@ func ColumnsBy(ctx context.Context, files storage.Store, name string, fields []i
 	leaves, at := leavesOf(r.MetaData().Schema, fields)
 	if len(leaves) == 0 {
 		return nil
+	}
+	for group := range r.NumRowGroups() {
+		rows = batchOf(r.MetaData().RowGroup(group), leaves, rows)
 	}
 	arrows, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: rows}, by.Allocator())
 	if err != nil {
@@ -93,8 +97,24 @@ func ColumnsBy(ctx context.Context, files storage.Store, name string, fields []i
 	return ctx.Err()
 }
 
-// rowBytes is about how many bytes of decoded rows RowsAt has in memory at a time.
-const rowBytes = 4 << 20
+const (
+	// rowBytes is about how many bytes of decoded rows are in memory at a time.
+	rowBytes = 4 << 20
+	// leafBytes is the least that a value takes once it is decoded: a column of one
+	// value takes next to nothing in a file.
+	leafBytes = 8
+)
+
+// batchOf returns how many rows of a row group are decoded at a time, at most so many.
+func batchOf(group *metadata.RowGroupMetaData, leaves []int, most int64) int64 {
+	size := int64(0)
+	for _, leaf := range leaves {
+		if c, err := group.ColumnChunk(leaf); err == nil {
+			size += max(c.TotalUncompressedSize(), leafBytes*group.NumRows())
+		}
+	}
+	return max(1, min(most, rowBytes*group.NumRows()/max(1, size)))
+}
 
 // RowsAt reads some columns of some rows of a data file, which must ascend, and decodes
 // no row group without one of them. It calls each as Columns does, with the next n of the
@@ -123,14 +143,7 @@ func RowsAt(ctx context.Context, files storage.Store, name string, fields []iceb
 			n++
 		}
 		if n > 0 {
-			size := int64(0)
-			for _, leaf := range leaves {
-				if c, err := meta.ColumnChunk(leaf); err == nil {
-					size += c.TotalUncompressedSize()
-				}
-			}
-			batch := max(1, min(PieceRows, rowBytes*meta.NumRows()/max(1, size)))
-			if err := rowsInGroup(ctx, r, group, first, batch, leaves, at, rows[:n], each); err != nil {
+			if err := rowsInGroup(ctx, r, group, first, batchOf(meta, leaves, PieceRows), leaves, at, rows[:n], each); err != nil {
 				return err
 			}
 		}

@@ -82,7 +82,7 @@ const (
 // Flags of an event.
 const (
 	flagInUse     = 0x01
-	flagThread    = 0x04 // its statement uses temporary tables
+	flagThread    = 0x04 // its statement may use temporary tables
 	flagIgnorable = 0x80 // who does not know the event may leave it out
 )
 
@@ -107,7 +107,8 @@ type Event struct {
 // Ignorable reports whether an event of a type that is not known may be left out.
 func (e Event) Ignorable() bool { return e.Flags&flagIgnorable != 0 }
 
-// Temporary reports whether the statement of a Query event uses temporary tables.
+// Temporary reports whether the statement of a Query event may use temporary tables. In a
+// procedure it is true of all that follow one that did, or that asked for CONNECTION_ID().
 func (e Event) Temporary() bool { return e.Flags&flagThread != 0 }
 
 // Reader reads the events of one log in their order. It is used by one goroutine.

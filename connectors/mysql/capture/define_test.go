@@ -55,6 +55,8 @@ CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES
 		{"truncate partition", "ALTER TABLE p TRUNCATE PARTITION p1", "p", true},
 		{"exchange partition", "CREATE TABLE x (id int PRIMARY KEY); INSERT INTO x VALUES (5); ALTER TABLE p EXCHANGE PARTITION p0 WITH TABLE x", "p", true},
 		{"ignored duplicates", "ALTER IGNORE TABLE t ADD m int DEFAULT 1", "t", true},
+		{"emptied by a procedure with temporary tables", "CREATE OR REPLACE PROCEDURE empty() BEGIN CREATE TEMPORARY TABLE tmp (a int); INSERT INTO tmp VALUES (1); TRUNCATE TABLE t; DROP TEMPORARY TABLE tmp; END; CALL empty(); INSERT INTO t VALUES (4, 'd', 4)", "t", true},
+		{"a temporary table that hides it is emptied", "SET SESSION binlog_format = 'MIXED'; CREATE TEMPORARY TABLE t (id int PRIMARY KEY); TRUNCATE TABLE t; DROP TEMPORARY TABLE t; SET SESSION binlog_format = 'ROW'", "t", true},
 		{"in a statement", "SET STATEMENT max_statement_time = 100 FOR ALTER TABLE p DROP PARTITION p0", "p", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -232,8 +232,10 @@ func (s *stream) query(e binlog.Event) error {
 			return err
 		}
 	case binlog.Truncate, binlog.Define:
-		if st.Kind == binlog.Truncate && e.Temporary() { // of a session without ROW: it empties one that hides ours
-			break
+		if st.Kind == binlog.Truncate && e.Temporary() {
+			// It empties the table, by a procedure that uses temporary tables or CONNECTION_ID(),
+			// or a temporary one that hides it in a session without ROW: nothing tells which.
+			st.Kind, st.Effect = binlog.Define, binlog.Rewrites
 		}
 		if err := s.define(st); err != nil {
 			return err

@@ -73,8 +73,8 @@ func session(p []byte) (mode uint64, charset uint16) {
 
 // OfServer reports whether a statement changes no rows but those of one of the server's
 // own tables (schema mysql), as services that host servers do. There are no triggers
-// there. It is false for one that names another table, or a function of another schema:
-// what those change is not known.
+// there. It is false for one that names another table, or that may call a function which
+// the server did not come with: what those change is not known.
 func (q Query) OfServer() bool {
 	s := q.scan()
 	var t tokens
@@ -92,9 +92,17 @@ func (q Query) OfServer() bool {
 		return false
 	}
 	for i, one := range t {
-		if one.kind == mark && one.text == "." && i > 0 && strings.Trim(t[i-1].text, "0123456789") != "" {
+		if one.kind != mark || i == 0 {
+			continue
+		}
+		before := t[i-1 : i]
+		if one.text == "." && strings.Trim(before[0].text, "0123456789") != "" || one.text == "(" && before[0].kind <= quoted && !before.is(opening...) {
 			return false
 		}
 	}
 	return true
 }
+
+// opening are words before a parenthesis that call no function of a user's: keywords, and
+// functions of the server's own, which no other can hide.
+var opening = []string{"VALUES", "VALUE", "WHERE", "AND", "OR", "NOT", "IN", "NOW", "CURRENT_TIMESTAMP", "UNIX_TIMESTAMP", "UTC_TIMESTAMP", "SYSDATE", "UUID"}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"headwater/bus/command"
+	"headwater/connectors/drivertest/servers"
 )
 
 // The tables of one sync are of one moment: an item does not land without its
@@ -42,11 +43,7 @@ func TestTablesOfASyncAreOfOneMoment(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			// The next sync has a moment of its own, and nobody holds one between them.
-			var open int
-			s.check(s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headwater' AND xact_start IS NOT NULL").Scan(&open))
-			if open > 0 {
-				t.Errorf("%d transactions are left", open)
-			}
+			servers.Await(t, s.db, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'headwater' AND xact_start IS NOT NULL")
 			all = s.sync(command.SyncOptions{Mode: mode})
 			for _, table := range []string{"items", "orders", "shown", "z_emptied"} {
 				if r := all[table]; !r.AsOf.Equal(*all["items"].AsOf) || strings.Contains(notesOf(r), "moment") {

@@ -106,6 +106,28 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 	return all, nil
 }
 
+// noteLeaves takes partitions into the note that have come since, as they were found by
+// again, which was asked for its facts first. They are empty now, or have only rows that
+// the log has; asked later, the same question would find rows and not know where they come
+// from. It writes an old note again, too. While there are suspicions the note stays.
+func (l *changeLog) noteLeaves(ctx context.Context, again *changeLog, note noted) error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	came := slices.ContainsFunc(again.tables, func(t *captured) bool {
+		was := note.Leaves[strconv.FormatInt(t.row.OID, 10)]
+		return was != nil && len(t.leaves) > len(was)
+	})
+	if !came && !note.old() || l.suspected.Load() || len(again.refused) > 0 {
+		return nil
+	}
+	for _, t := range again.tables {
+		at := slices.IndexFunc(l.tables, func(was *captured) bool { return was.index == t.index })
+		l.tables[at].leaves = t.leaves
+	}
+	l.facts.oldest = again.facts.oldest
+	return l.takeNote(ctx, false)
+}
+
 func partitioned(t *captured, why string) error {
 	return driver.E(driver.ErrReplaced, nil, "%s: %s, which the log of changes does not tell", t.table, why)
 }
@@ -162,7 +184,7 @@ func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	}
 	why := partitioned(s.table, what)
 	l.refused[s.table.index] = why
-	if err := l.takeNote(ctx); err != nil {
+	if err := l.takeNote(ctx, false); err != nil {
 		return err
 	}
 	return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", why)
@@ -194,5 +216,5 @@ func (l *changeLog) noteTruncated(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = l.takeNote(ctx)
+	_ = l.takeNote(ctx, false)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pglogrepl"
 
@@ -47,9 +48,17 @@ type noted struct {
 	Leaves map[string]map[string]int64 `json:"leaves,omitempty"`
 	Links  map[string]string           `json:"links,omitempty"`
 	Oldest string                      `json:"oldest,omitempty"`
+	// Written is when that was, in seconds of Unix.
+	Written int64 `json:"written,omitempty"`
 	// Broken says why tables have to be read whole.
 	Broken map[string]string `json:"broken,omitempty"`
 }
+
+// noteAgain is the age at which a note is written again though nothing is new: what is
+// older than its Oldest is not suspected if it lies in another heap.
+const noteAgain = time.Hour
+
+func (n noted) old() bool { return time.Since(time.Unix(n.Written, 0)) > noteAgain }
 
 const notedPrefix = "kept by Headwater, which reads changes by it: "
 
@@ -206,7 +215,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 			return driver.E(driver.ErrPermission, err, "the tables could not be published (this takes CREATE on the database and the ownership of each table; or somebody who has them makes a publication, which connection_config.publication names)")
 		}
 	}
-	return l.takeNote(ctx)
+	return l.takeNote(ctx, true)
 }
 
 // publishOptions are the options of our own publication.
@@ -282,8 +291,9 @@ func (l *changeLog) checkOurs(p *publication) error {
 	return nil
 }
 
-// takeNote writes the note beside our publication.
-func (l *changeLog) takeNote(ctx context.Context) error {
+// takeNote writes the note beside our publication. ours says that it is as we have just made
+// it; else what the note says of it stays, as somebody may have altered it meanwhile.
+func (l *changeLog) takeNote(ctx context.Context, ours bool) error {
 	p, err := l.control.publication(ctx, l.publication)
 	if err != nil || p == nil {
 		return err
@@ -291,6 +301,9 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 	n := noted{Version: p.version, Owner: l.capture.Owner, Timeline: l.facts.timeline, Members: map[string]int64{}}
 	for oid, m := range p.members {
 		n.Members[strconv.FormatInt(oid, 10)] = m.oid
+	}
+	if !ours {
+		n.Version, n.Members = p.note.Version, p.note.Members
 	}
 	for _, t := range l.tables {
 		if n.Leaves == nil {
@@ -313,9 +326,10 @@ func (l *changeLog) takeNote(ctx context.Context) error {
 			n.Broken[strconv.FormatInt(t.row.OID, 10)] = why.Error()
 		}
 	}
-	if n.equal(p.note) {
+	if n.equal(p.note) && !p.note.old() {
 		return nil
 	}
+	n.Written = time.Now().Unix()
 	switch {
 	case n.Leaves == nil:
 	case l.suspected.Load() && p.note.Oldest != "":

@@ -107,15 +107,18 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 // columns. The next Capture then refuses the tables concerned, or takes them as they are.
 func (l *changeLog) altered(ctx context.Context) error {
 	l.noteTruncated(ctx)
-	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: l.facts, control: l.control, refused: map[int]error{}}
+	now, err := l.control.facts(ctx) // before the catalog is read, as in take
+	if err != nil {
+		return nil // an error of the connection shows in the stream
+	}
+	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: now, control: l.control, refused: map[int]error{}}
 	for _, t := range l.tables {
 		again.tables = append(again.tables, &captured{index: t.index, table: t.table, row: t.row, columns: t.columns, after: max(t.after, 1)})
 	}
 	var p *publication
-	var err error
 	if l.source.pool.Settings.Publication == "" {
 		if p, err = l.control.publication(ctx, l.publication); err != nil {
-			return nil // an error of the connection shows in the stream
+			return nil
 		}
 		err = again.checkOurs(p)
 	}
@@ -150,6 +153,9 @@ func (l *changeLog) alteredTables(ctx context.Context, again *changeLog, p *publ
 				suspects[i].until = now.end
 			}
 			l.addSuspicions(suspects)
+		}
+		if len(suspects) == 0 {
+			_ = l.noteLeaves(ctx, again, p.note) // the next look tries again
 		}
 	}
 	for _, why = range again.refused {

@@ -219,18 +219,24 @@ var errShort = errors.New("the server sent a message that is too short")
 
 // mark returns the end of what is committed now. If the account may, it writes a message
 // into the log there: then everything before is on disk, and the log goes on behind it
-// even if the database is idle.
+// even if the database is idle. Else it takes the end of what the server has in memory,
+// because commits that do not wait for the disk (synchronous_commit = off) are visible
+// before they are on it; and an id of a transaction, whose end has the server write all
+// before it to disk within three wal_writer_delay.
 func (l *changeLog) mark(ctx context.Context) (at pglogrepl.LSN, err error) {
 	if l.facts.maySendMessage {
 		if at, err = l.message(ctx); err == nil {
 			return at, nil
 		}
 	}
-	err = l.control.ask(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END", func(_ int, row [][]byte) error {
+	err = l.control.ask(ctx, "SELECT "+endOfLog, func(_ int, row [][]byte) error {
 		at = lsnOf(row[0])
 		return nil
 	})
-	return at, err
+	if err != nil || l.facts.standby {
+		return at, err
+	}
+	return at, l.control.do(ctx, "SELECT pg_current_xact_id()")
 }
 
 // message writes an empty message into the log, in a transaction, because a slot moves

@@ -29,6 +29,7 @@ type captured struct {
 	types    map[int64]typeFacts  // of the columns, by attnum
 	looks    string               // changes with its name and columns
 	numbers  int64                // the highest number that a column of it ever had
+	dropped  []int64              // numbers of columns that were dropped
 }
 
 // typeFacts is what the catalog says about the type of a column, behind domains, and of
@@ -89,6 +90,7 @@ WITH RECURSIVE tree AS (
 SELECT t.root::int8, c.oid::int8, c.relkind, c.relpersistence, c.relreplident, n.nspname || '.' || c.relname, pg_has_role(c.relowner, 'USAGE'), k.names, c.relfilenode::int8,
   (SELECT json_object_agg(a.attname, a.attgenerated) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped AND c.oid = t.root),
   c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname), t.link, c.relnatts,
+  CASE WHEN c.oid = t.root THEN (SELECT json_agg(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attisdropped) END,
   CASE WHEN c.oid = t.root THEN (SELECT md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END
 FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT json_agg(a.attname ORDER BY u.n) AS names FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u (attnum, n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
@@ -101,6 +103,7 @@ type relationFacts struct {
 	kind, persistence, identity, name, sql string
 	link, columns                          string
 	numbers                                int64
+	dropped                                []int64
 	owned, parent                          bool
 	keys                                   []string
 	filenode                               int64
@@ -125,9 +128,10 @@ func (l *changeLog) examine(ctx context.Context) error {
 			return nil
 		}
 		r := relationFacts{root: session.Number(row[0]), oid: session.Number(row[1]), kind: string(row[2]), persistence: string(row[3]), identity: string(row[4]), name: string(row[5]),
-			owned: session.Truth(row[6]), filenode: session.Number(row[8]), parent: session.Truth(row[10]), sql: string(row[12]), xid: uint32(session.Number(row[11])), link: strings.TrimSpace(string(row[13])), numbers: session.Number(row[14]), columns: string(row[15])}
+			owned: session.Truth(row[6]), filenode: session.Number(row[8]), parent: session.Truth(row[10]), sql: string(row[12]), xid: uint32(session.Number(row[11])), link: strings.TrimSpace(string(row[13])), numbers: session.Number(row[14]), columns: string(row[16])}
 		r.keys = session.ListOf(row[7])
 		_ = json.Unmarshal(row[9], &r.computed)
+		_ = json.Unmarshal(row[15], &r.dropped)
 		if t := byOID[r.root]; t != nil {
 			l.checkRelation(t, r)
 		}
@@ -148,7 +152,7 @@ func (l *changeLog) examine(ctx context.Context) error {
 func (l *changeLog) checkRelation(t *captured, r relationFacts) {
 	if r.oid == r.root {
 		t.identity, t.keys, t.computed = r.identity, r.keys, r.computed
-		t.looks, t.numbers = r.name+" "+r.columns, r.numbers
+		t.looks, t.numbers, t.dropped = r.name+" "+r.columns, r.numbers, r.dropped
 	}
 	if r.kind != "p" {
 		if t.leaves == nil {

@@ -48,10 +48,18 @@ type noted struct {
 	Leaves map[string]map[string]int64 `json:"leaves,omitempty"`
 	Links  map[string]string           `json:"links,omitempty"`
 	Oldest string                      `json:"oldest,omitempty"`
+	// Numbers are the highest number that a column of each table had, and where the log
+	// ended then, by oid.
+	Numbers map[string]numbered `json:"numbers,omitempty"`
 	// Written is when that was, in seconds of Unix.
 	Written int64 `json:"written,omitempty"`
 	// Broken says why tables have to be read whole.
 	Broken map[string]string `json:"broken,omitempty"`
+}
+
+type numbered struct {
+	Highest int64         `json:"highest"`
+	At      pglogrepl.LSN `json:"at"`
 }
 
 // noteAgain is the age at which a note is written again though nothing is new: what is
@@ -159,6 +167,7 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 			return err
 		}
 		l.addSuspicions(suspects)
+		l.checkNumbers(p.note)
 		if err := l.checkTimeline(ctx, p.note.Timeline, floor); err != nil {
 			return err
 		}
@@ -307,7 +316,7 @@ func (l *changeLog) takeNote(ctx context.Context, ours bool) error {
 	}
 	for _, t := range l.tables {
 		if n.Leaves == nil {
-			n.Leaves, n.Links = map[string]map[string]int64{}, map[string]string{}
+			n.Leaves, n.Links, n.Numbers = map[string]map[string]int64{}, map[string]string{}, map[string]numbered{}
 		}
 		nodes := map[string]int64{}
 		for oid, leaf := range t.leaves {
@@ -316,7 +325,14 @@ func (l *changeLog) takeNote(ctx context.Context, ours bool) error {
 				n.Links[oid] = leaf.link
 			}
 		}
-		n.Leaves[strconv.FormatInt(t.row.OID, 10)] = nodes
+		oid := strconv.FormatInt(t.row.OID, 10)
+		n.Leaves[oid] = nodes
+		// What is read next was committed behind it.
+		is := numbered{t.numbers, l.known}
+		if was, ok := p.note.Numbers[oid]; ok && t.after != 0 && (was.Highest == t.numbers || t.after < was.At) {
+			is = was
+		}
+		n.Numbers[oid] = is
 	}
 	for _, t := range l.asked {
 		if why := l.refused[t.index]; errors.Is(why, driver.ErrReplaced) {
@@ -347,5 +363,5 @@ func (l *changeLog) takeNote(ctx context.Context, ours bool) error {
 }
 
 func (n noted) equal(o noted) bool {
-	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.Equal(n.Links, o.Links) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
+	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.Equal(n.Links, o.Links) && maps.Equal(n.Numbers, o.Numbers) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
 }

@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"headwater/connectors/driver"
@@ -101,6 +102,20 @@ func (t *captured) isLater(r *pgoutput.Relation) string {
 		}
 	}
 	return ""
+}
+
+// checkNumbers refuses tables to which columns came since the note, of which one was dropped
+// again and a later one is there: in the log both may have the same name and type.
+func (l *changeLog) checkNumbers(note noted) {
+	for _, t := range l.tables {
+		was, ok := note.Numbers[strconv.FormatInt(t.row.OID, 10)]
+		for _, gone := range t.dropped {
+			if ok && t.after != 0 && gone > was.Highest && slices.ContainsFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Number > gone }) {
+				l.refuse(t, driver.E(driver.ErrReplaced, nil, "table %s was altered: a column was added and dropped and another one added, and the log does not tell which of them a value is of", t.table))
+			}
+		}
+	}
+	l.accept()
 }
 
 // compare notes how the relation differs from the catalog as it was read.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"headwater/connectors/driver"
 )
 
@@ -40,4 +42,16 @@ func RangeRows(ctx context.Context, s driver.Scanner, table driver.Table) (rows 
 		}
 	}
 	return rows, nil
+}
+
+// BytesOf returns how many bytes the buffers of a batch were made for.
+func BytesOf(batch arrow.RecordBatch) (n int) {
+	for _, column := range batch.Columns() {
+		for _, b := range column.Data().Buffers() {
+			if b != nil {
+				n += cap(b.Buf())
+			}
+		}
+	}
+	return n
 }

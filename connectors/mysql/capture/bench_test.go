@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"headwater/connectors/driver"
+	"headwater/connectors/drivertest"
+	"headwater/connectors/drivertest/servers"
 	"headwater/connectors/mysql/session"
 )
 
@@ -97,14 +99,9 @@ func drainChanges(t testing.TB, src source, capture driver.Capture) (changes int
 	return changes
 }
 
-// Family 14: a transaction of many rows takes no more memory than a few batches.
-func TestOneLongTransaction(t *testing.T) {
-	rows := 2_000_000
-	if testing.Short() {
-		rows = 200_000
-	}
-	server, db := logServer(t, "--max-binlog-cache-size=4G", "--innodb-buffer-pool-size=256M")
-	execute(t, db, ordersTable)
+// logOf takes up the log of the server's only table.
+func logOf(t *testing.T, server *servers.Server) driver.Log {
+	t.Helper()
 	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
 	tables, err := src.Discover(t.Context())
 	if err != nil {
@@ -115,7 +112,19 @@ func TestOneLongTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	t.Cleanup(func() { log.Close() })
+	return log
+}
+
+// Family 14: a transaction of many rows takes no more memory than a few batches.
+func TestOneLongTransaction(t *testing.T) {
+	rows := 2_000_000
+	if testing.Short() {
+		rows = 200_000
+	}
+	server, db := logServer(t, "--max-binlog-cache-size=4G", "--innodb-buffer-pool-size=256M")
+	execute(t, db, ordersTable)
+	log := logOf(t, server)
 	execute(t, db, fmt.Sprintf("INSERT INTO orders SELECT seq, 1, 2, '2024-01-01', REPEAT('n', 30), 'x' FROM seq_1_to_%d", rows))
 	var most uint64
 	got, ends, resumes := 0, 0, 0
@@ -153,17 +162,7 @@ func TestWideRowsOfNULLsAreSmallBatches(t *testing.T) {
 		made += fmt.Sprintf(", c%d decimal(30,2)", i)
 	}
 	execute(t, db, made+")")
-	src := openSource(t, settingsOf(server, func(*session.Settings) {}))
-	tables, err := src.Discover(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	capture := driver.Capture{Reader: "headwater_test", Tables: []driver.CapturedTable{{Table: tables[0]}}}
-	log, err := src.Capture(t.Context(), capture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
+	log := logOf(t, server)
 	execute(t, db, fmt.Sprintf("INSERT INTO wide (id) SELECT seq FROM seq_1_to_%d", rows))
 	got, most := 0, 0
 	for c, err := range log.Changes(t.Context()) {
@@ -174,15 +173,7 @@ func TestWideRowsOfNULLsAreSmallBatches(t *testing.T) {
 			continue
 		}
 		got += len(c.Ops)
-		bytes := 0
-		for _, column := range c.Record.Columns() {
-			for _, b := range column.Data().Buffers() {
-				if b != nil {
-					bytes += cap(b.Buf())
-				}
-			}
-		}
-		most = max(most, bytes)
+		most = max(most, drivertest.BytesOf(c.Record))
 		c.Record.Release()
 	}
 	if got != rows || most > 10<<20 {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"headwater/connectors/driver"
+	"headwater/connectors/drivertest"
 	"headwater/connectors/drivertest/servers"
 	"headwater/connectors/postgres/capture"
 	"headwater/connectors/postgres/session"
@@ -131,22 +131,10 @@ func TestWideRowsOfNULLsAreSmallBatches(t *testing.T) {
 			continue
 		}
 		got += len(c.Ops)
-		most = max(most, bytesOf(c))
+		most = max(most, drivertest.BytesOf(c.Record))
 		c.Record.Release()
 	}
 	if got != rows || most > 10<<20 {
 		t.Errorf("%d rows, and a batch of %d KiB", got, most>>10)
 	}
-}
-
-// bytesOf returns what the buffers of a batch were made for.
-func bytesOf(c driver.Changes) (n int) {
-	for _, column := range c.Record.Columns() {
-		for _, b := range column.Data().Buffers() {
-			if b != nil {
-				n += cap(b.Buf())
-			}
-		}
-	}
-	return n
 }

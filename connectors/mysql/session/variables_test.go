@@ -101,6 +101,17 @@ func TestVariablesAreReadBack(t *testing.T) {
 			t.Fatalf("%s: %v", v.name, err)
 		}
 	}
+	// Warnings that are counted and not shown may be of any kind.
+	for limit, want := range map[string]error{"65535": nil, "0": driver.ErrBadData} {
+		err := errors.Join(c.Exec(t.Context(), "SET SESSION max_error_count = "+limit), c.Query(t.Context(), "SELECT CAST('x' AS SIGNED)", func([]*string) error { return nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.CheckWarnings(t.Context(), "a view", true)
+		if !errors.Is(err, want) || err != nil && !strings.Contains(err.Error(), "SESSION_VARIABLES_ADMIN") {
+			t.Errorf("with max_error_count = %s: %v", limit, err)
+		}
+	}
 	if set < 30 {
 		t.Errorf("%d variables are set", set)
 	}

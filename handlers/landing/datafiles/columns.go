@@ -107,6 +107,9 @@ const (
 
 // batchOf returns how many rows of a row group are decoded at a time, at most so many.
 func batchOf(group *metadata.RowGroupMetaData, leaves []int, most int64) int64 {
+	if group.NumRows() == 0 {
+		return most
+	}
 	size := int64(0)
 	for _, leaf := range leaves {
 		if c, err := group.ColumnChunk(leaf); err == nil {

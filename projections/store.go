@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -133,7 +134,7 @@ func (s *Store) openDB() (*pebble.DB, error) {
 	cache := pebble.NewCache(s.cache)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		FS:                    s.fs,
+		FS:                    paced(s.fs),
 		Lock:                  s.lock,
 		Cache:                 cache,
 		Logger:                pebbleLog{s.log},
@@ -170,7 +171,7 @@ func (s *Store) Close() error {
 	}
 	var err error
 	if s.db != nil && s.Err() == nil {
-		err = s.db.Flush() // the next start continues from here
+		err = s.flush() // the next start continues from here
 	}
 	if s.db != nil { // nil after a failed Replace
 		err = errors.Join(err, s.db.Close())
@@ -181,6 +182,24 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close projection: %w", err)
 	}
 	return nil
+}
+
+// flushLimit is how long Close waits for a disk that does not take what is in memory.
+const flushLimit = 10 * time.Second
+
+// flush writes to disk what is in memory, or fails after flushLimit: Pebble tries again
+// without an end. The next start takes from the log of events what is lost by that.
+func (s *Store) flush() error {
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-flushed:
+		return nil
+	case <-time.After(flushLimit):
+		return errors.New("its disk does not take the newest events, which the next start reads from the log again")
+	}
 }
 
 // Err returns ErrDamaged once stored bytes have failed their checksum, else nil.

@@ -30,6 +30,7 @@ type captured struct {
 	looks    string               // changes with its name and columns
 	numbers  int64                // the highest number that a column of it ever had
 	dropped  []int64              // numbers of columns that were dropped
+	loose    bool                 // see member
 }
 
 // typeFacts is what the catalog says about the type of a column, behind domains, and of

@@ -32,6 +32,7 @@ type changeLog struct {
 	inBinary    bool
 	generated   bool     // the log has stored generated columns
 	notes       []string // given with the first changes
+	unnoted     string   // why no note can be written, "" if it can
 
 	idle      time.Duration // how often a place to resume without changes is given, 0 for idlePlace
 	control   *control

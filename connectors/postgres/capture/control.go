@@ -85,6 +85,7 @@ type facts struct {
 	senderTimeout  time.Duration
 	maySendMessage bool
 	oldest         string // the oldest transaction that is under way
+	unnoted        string // why the account can make no large object, "" if it can
 }
 
 const endOfLog = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END"
@@ -96,14 +97,16 @@ SELECT current_setting('server_version_num'), current_setting('wal_level'), pg_i
   current_setting('max_wal_senders'), (SELECT count(*) FROM pg_stat_replication), ` + endOfLog + `,
   (SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'), ` + moment.OfTimeline + `,
   NOT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_proc f WHERE f.proname = 'pg_logical_emit_message' AND f.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(f.oid, 'EXECUTE')),
-  (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text`
+  (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text,
+  CASE WHEN pg_is_in_recovery() THEN 'a standby takes no note of it'
+  WHEN (SELECT count(*) FROM pg_proc f WHERE f.proname IN ('lo_create', 'lo_unlink') AND f.pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(f.oid, 'EXECUTE')) < 2 THEN 'this account may make no large object to note it in: GRANT EXECUTE ON FUNCTION lo_create(oid), lo_unlink(oid)' END`
 
 // facts asks for the facts.
 func (k *control) facts(ctx context.Context) (f facts, err error) {
 	err = k.ask(ctx, ofFacts, func(_ int, row [][]byte) error {
 		f = facts{version: session.Number(row[0]), level: string(row[1]), standby: session.Truth(row[2]), replication: session.Truth(row[3]), create: session.Truth(row[4]),
 			slots: session.Number(row[5]), slotsUsed: session.Number(row[6]), senders: session.Number(row[7]), sendersUsed: session.Number(row[8]), end: lsnOf(row[9]),
-			senderTimeout: time.Duration(session.Number(row[10])) * time.Millisecond, timeline: session.Number(row[11]), maySendMessage: session.Truth(row[12]), oldest: string(row[13])}
+			senderTimeout: time.Duration(session.Number(row[10])) * time.Millisecond, timeline: session.Number(row[11]), maySendMessage: session.Truth(row[12]), oldest: string(row[13]), unnoted: string(row[14])}
 		return nil
 	})
 	return f, err

@@ -45,6 +45,8 @@ SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE EXISTS (SELECT FROM level l
 	rowsOlder = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) > age('%[2]s'::xid))`
 	// columnsOlder asks whether all columns of a table are as they were at the time of the
 	// note. Then its new heap comes from a TRUNCATE, or has the same rows (VACUUM FULL).
+	// One that is published with others may have been unlogged for a time. That leaves no
+	// row older than the note.
 	columnsOlder = `SELECT NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = %[1]d AND a.attnum > 0 AND age(a.xmin) <= age('%[2]s'::xid))`
 )
 
@@ -82,6 +84,9 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 			switch {
 			case before != 0 && now.link == "":
 				question = fmt.Sprintf(columnsOlder, now.oid, note.Oldest)
+				if t.loose {
+					question += " AND (" + fmt.Sprintf(rowsOlder, now.name, note.Oldest) + ")"
+				}
 			case before != 0:
 				question = fmt.Sprintf(rowsOlder, now.name, note.Oldest)
 			}
@@ -125,7 +130,7 @@ func (l *changeLog) noteLeaves(ctx context.Context, again *changeLog, note noted
 		l.tables[at].leaves = t.leaves
 	}
 	l.facts.oldest = again.facts.oldest
-	return l.takeNote(ctx, false)
+	return l.takeNote(ctx, nil)
 }
 
 func partitioned(t *captured, why string) error {
@@ -184,7 +189,7 @@ func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	}
 	why := partitioned(s.table, what)
 	l.refused[s.table.index] = why
-	if err := l.takeNote(ctx, false); err != nil {
+	if err := l.takeNote(ctx, nil); err != nil {
 		return err
 	}
 	return driver.E(driver.ErrRetyped, nil, "what is captured was altered: %v", why)
@@ -197,7 +202,7 @@ func (l *changeLog) noteTruncated(ctx context.Context) {
 	truncated := l.truncated
 	l.truncated = nil
 	l.mu.Unlock()
-	if len(truncated) == 0 || l.source.pool.Settings.Publication != "" {
+	if len(truncated) == 0 {
 		return
 	}
 	l.noting.Lock()
@@ -216,5 +221,5 @@ func (l *changeLog) noteTruncated(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = l.takeNote(ctx, false)
+	_ = l.takeNote(ctx, nil)
 }

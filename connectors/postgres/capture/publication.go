@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pglogrepl"
 
@@ -26,6 +24,7 @@ type publication struct {
 	root    bool // changes of partitions come as changes of the root
 	version string
 	note    noted
+	object  int64            // the large object that has the note, 0 if there is none of ours
 	members map[int64]member // by the table's oid
 }
 
@@ -33,42 +32,8 @@ type publication struct {
 type member struct {
 	oid      int64  // of its membership, which another ADD TABLE changes
 	narrowed string // what it leaves out, "" if nothing
+	loose    bool   // it is published with its schema or with all tables, so that it may become unlogged for a time
 }
-
-// noted is the comment of our own publication. It shows whether somebody else has
-// changed the publication since.
-type noted struct {
-	Version  string           `json:"version"`
-	Owner    string           `json:"owner,omitempty"` // driver.Capture.Owner
-	Timeline int64            `json:"timeline,omitempty"`
-	Members  map[string]int64 `json:"members"` // oids of memberships, by oids of tables
-	// Leaves are the filenodes of the partitions of each table, or its own, by oid, and Links
-	// the transactions that attached them. Oldest is a transaction: all older ones had ended
-	// when the note was written.
-	Leaves map[string]map[string]int64 `json:"leaves,omitempty"`
-	Links  map[string]string           `json:"links,omitempty"`
-	Oldest string                      `json:"oldest,omitempty"`
-	// Numbers are the highest number that a column of each table had, and where the log
-	// ended then, by oid.
-	Numbers map[string]numbered `json:"numbers,omitempty"`
-	// Written is when that was, in seconds of Unix.
-	Written int64 `json:"written,omitempty"`
-	// Broken says why tables have to be read whole.
-	Broken map[string]string `json:"broken,omitempty"`
-}
-
-type numbered struct {
-	Highest int64         `json:"highest"`
-	At      pglogrepl.LSN `json:"at"`
-}
-
-// noteAgain is the age at which a note is written again though nothing is new: what is
-// older than its Oldest is not suspected if it lies in another heap.
-const noteAgain = time.Hour
-
-func (n noted) old() bool { return time.Since(time.Unix(n.Written, 0)) > noteAgain }
-
-const notedPrefix = "kept by Headwater, which reads changes by it: "
 
 const ofPublication = `
 SELECT p.oid::int8, p.puballtables OR coalesce((to_jsonb(p)->>'puballsequences')::bool, false), p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot, p.xmin::text || ' ' || coalesce(to_jsonb(p)->>'pubgencols', ''), obj_description(p.oid, 'pg_publication')
@@ -94,63 +59,6 @@ func (k *control) publication(ctx context.Context, name string) (p *publication,
 	return p, err
 }
 
-// checkGenerated finds out whether the log has stored generated columns: our own
-// publication has them from PostgreSQL 18 on, one that people keep only if they say so.
-func (l *changeLog) checkGenerated(ctx context.Context) error {
-	l.generated = l.facts.version >= 180000
-	if !l.generated || l.source.pool.Settings.Publication == "" {
-		return nil
-	}
-	l.generated = false
-	return l.control.ask(ctx, "SELECT coalesce(to_jsonb(p)->>'pubgencols', '') = 's' FROM pg_publication p WHERE p.pubname = "+session.Literal(l.publication), func(_ int, row [][]byte) error {
-		l.generated = session.Truth(row[0])
-		return nil
-	})
-}
-
-// publishes returns which of the tables a publication publishes. A publication may be of
-// all tables.
-func (k *control) publishes(ctx context.Context, name string) (map[int64]bool, error) {
-	found := map[int64]bool{}
-	err := k.ask(ctx, "SELECT relid::int8 FROM pg_get_publication_tables("+session.Literal(name)+")", func(_ int, row [][]byte) error {
-		found[session.Number(row[0])] = true
-		return nil
-	})
-	return found, err
-}
-
-// checkGiven checks a publication that people keep. Tables that it lacks, or does not
-// publish as a whole, are refused.
-func (l *changeLog) checkGiven(ctx context.Context) error {
-	p, err := l.control.publication(ctx, l.publication)
-	if err != nil {
-		return err
-	}
-	switch {
-	case p == nil:
-		return driver.InvalidField("publication", "names %q, and there is no such publication in the database", l.publication)
-	case !p.every:
-		return driver.InvalidField("publication", "names %q, which does not publish every insert, update, delete and truncate: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", l.publication, session.Quote(l.publication))
-	}
-	published, err := l.control.publishes(ctx, l.publication)
-	if err != nil {
-		return err
-	}
-	for _, t := range l.tables {
-		m, listed := p.members[t.row.OID]
-		switch {
-		case t.row.RelKind == "p" && !p.root:
-			l.refuse(t, driver.E(driver.ErrInvalidConfig, nil, "%s is partitioned, and the publication %s shows partitions as tables of their own: ALTER PUBLICATION %s SET (publish_via_partition_root = true)", t.table, l.publication, session.Quote(l.publication)))
-		case !published[t.row.OID]:
-			l.refuse(t, driver.E(driver.ErrNotFound, nil, "%s is not in the publication %s that connection_config.publication names: ALTER PUBLICATION %s ADD TABLE %s", t.table, l.publication, session.Quote(l.publication), session.Relation(t.table)))
-		case listed && m.narrowed != "":
-			l.refuse(t, driver.E(driver.ErrInvalidConfig, nil, "the publication %s leaves some %s of %s out: a publication for Headwater publishes tables whole", l.publication, m.narrowed, t.table))
-		}
-	}
-	l.accept()
-	return nil
-}
-
 // publish makes our own publication publish these tables and nothing else. With anew it
 // is dropped and made again, because everything is read from now on.
 func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
@@ -162,16 +70,11 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 		if err := l.checkOurs(p); err != nil {
 			return err
 		}
-		suspects, err := l.checkLeaves(ctx, p.note)
-		if err != nil {
-			return err
-		}
-		l.addSuspicions(suspects)
-		l.checkNumbers(p.note)
-		if err := l.checkTimeline(ctx, p.note.Timeline, floor); err != nil {
+		if err := l.checkNote(ctx, p.note, floor); err != nil {
 			return err
 		}
 	}
+	before := p
 	var sql []string
 	if anew && p != nil {
 		sql, p = append(sql, "DROP PUBLICATION "+session.Quote(l.publication)), nil
@@ -224,7 +127,19 @@ func (l *changeLog) publish(ctx context.Context, floor pglogrepl.LSN, anew bool)
 			return driver.E(driver.ErrPermission, err, "the tables could not be published (this takes CREATE on the database and the ownership of each table; or somebody who has them makes a publication, which connection_config.publication names)")
 		}
 	}
-	return l.takeNote(ctx, true)
+	now, err := l.control.publication(ctx, l.publication)
+	if err != nil || now == nil {
+		return err
+	}
+	if p != nil { // what we left as it was is noted as it was checked
+		now.version = before.version
+		for _, t := range l.tables {
+			if m, ok := before.members[t.row.OID]; ok && t.after != 0 && m.narrowed == "" {
+				now.members[t.row.OID] = m
+			}
+		}
+	}
+	return l.takeNote(ctx, now)
 }
 
 // publishOptions are the options of our own publication.
@@ -283,6 +198,13 @@ func (l *changeLog) checkOurs(p *publication) error {
 	case p.note.Version != p.version || p.all || !p.every || !p.root:
 		return altered("was altered by hand, or the server was upgraded")
 	}
+	l.checkMembers(p)
+	return nil
+}
+
+// checkMembers refuses tables that the note calls broken, or that are not in the
+// publication as the note has it.
+func (l *changeLog) checkMembers(p *publication) {
 	for _, t := range l.tables {
 		if t.after == 0 {
 			continue
@@ -297,71 +219,4 @@ func (l *changeLog) checkOurs(p *publication) error {
 		}
 	}
 	l.accept()
-	return nil
-}
-
-// takeNote writes the note beside our publication. ours says that it is as we have just made
-// it; else what the note says of it stays, as somebody may have altered it meanwhile.
-func (l *changeLog) takeNote(ctx context.Context, ours bool) error {
-	p, err := l.control.publication(ctx, l.publication)
-	if err != nil || p == nil {
-		return err
-	}
-	n := noted{Version: p.version, Owner: l.capture.Owner, Timeline: l.facts.timeline, Members: map[string]int64{}}
-	for oid, m := range p.members {
-		n.Members[strconv.FormatInt(oid, 10)] = m.oid
-	}
-	if !ours {
-		n.Version, n.Members = p.note.Version, p.note.Members
-	}
-	for _, t := range l.tables {
-		if n.Leaves == nil {
-			n.Leaves, n.Links, n.Numbers = map[string]map[string]int64{}, map[string]string{}, map[string]numbered{}
-		}
-		nodes := map[string]int64{}
-		for oid, leaf := range t.leaves {
-			nodes[oid] = leaf.node
-			if leaf.link != "" {
-				n.Links[oid] = leaf.link
-			}
-		}
-		oid := strconv.FormatInt(t.row.OID, 10)
-		n.Leaves[oid] = nodes
-		// What is read next was committed behind it.
-		is := numbered{t.numbers, l.known}
-		if was, ok := p.note.Numbers[oid]; ok && t.after != 0 && (was.Highest == t.numbers || t.after < was.At) {
-			is = was
-		}
-		n.Numbers[oid] = is
-	}
-	for _, t := range l.asked {
-		if why := l.refused[t.index]; errors.Is(why, driver.ErrReplaced) {
-			if n.Broken == nil {
-				n.Broken = map[string]string{}
-			}
-			n.Broken[strconv.FormatInt(t.row.OID, 10)] = why.Error()
-		}
-	}
-	if n.equal(p.note) && !p.note.old() {
-		return nil
-	}
-	n.Written = time.Now().Unix()
-	switch {
-	case n.Leaves == nil:
-	case l.suspected.Load() && p.note.Oldest != "":
-		// The heap that was noted before is noted again, and whether the new one comes from
-		// a TRUNCATE is asked again: rows that came since then would pass for older ones.
-		n.Oldest = p.note.Oldest
-	default:
-		n.Oldest = l.facts.oldest
-	}
-	text, err := json.Marshal(n)
-	if err != nil {
-		return err
-	}
-	return l.control.do(ctx, "COMMENT ON PUBLICATION "+session.Quote(l.publication)+" IS "+session.Literal(notedPrefix+string(text)))
-}
-
-func (n noted) equal(o noted) bool {
-	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.Equal(n.Links, o.Links) && maps.Equal(n.Numbers, o.Numbers) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
 }

@@ -204,14 +204,14 @@ func (l *changeLog) checkOwn(s *slotRow) error {
 // checkOwner returns an error if the slot, which is to be made anew, is that of another
 // service, as the note beside its publication says.
 func (l *changeLog) checkOwner(ctx context.Context) error {
-	if l.source.pool.Settings.Publication != "" || l.capture.Owner == "" {
+	if l.capture.Owner == "" {
 		return nil
 	}
 	s, err := l.control.slot(ctx, l.slot)
 	if err != nil || s == nil || !l.source.made(s) {
 		return err
 	}
-	p, err := l.control.publication(ctx, l.publication)
+	p, err := l.noted(ctx)
 	if err != nil || p == nil || p.note.Owner == "" || p.note.Owner == l.capture.Owner {
 		return err
 	}
@@ -246,9 +246,15 @@ func (s *Capturer) Release(ctx context.Context, reader, owner string) error {
 	if err != nil {
 		return err
 	}
-	if s.pool.Settings.Publication == "" && owner != "" {
-		p, err := l.control.publication(ctx, reader)
-		if err != nil || p != nil && p.note.Owner != "" && p.note.Owner != owner {
+	if owner != "" {
+		note, _, err := l.control.objectNote(ctx, reader)
+		if !l.given() && err == nil {
+			var p *publication
+			if p, err = l.control.publication(ctx, reader); p != nil {
+				note = p.note
+			}
+		}
+		if err != nil || note.Owner != "" && note.Owner != owner {
 			return err
 		}
 	}
@@ -264,6 +270,9 @@ func (s *Capturer) Release(ctx context.Context, reader, owner string) error {
 		if err := l.drop(ctx); err != nil {
 			return err
 		}
+	}
+	if err := l.control.forget(ctx, reader); err != nil {
+		return err
 	}
 	gone := true
 	err = l.control.ask(ctx, "SELECT FROM pg_publication WHERE NOT pg_is_in_recovery() AND pubname = "+session.Literal(reader), func(int, [][]byte) error {

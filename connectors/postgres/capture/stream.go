@@ -111,15 +111,17 @@ func (l *changeLog) altered(ctx context.Context) error {
 	if err != nil {
 		return nil // an error of the connection shows in the stream
 	}
-	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: now, control: l.control, refused: map[int]error{}}
+	again := &changeLog{source: l.source, capture: l.capture, publication: l.publication, slot: l.slot, facts: now, control: l.control, refused: map[int]error{}, unnoted: l.unnoted}
 	for _, t := range l.tables {
 		again.tables = append(again.tables, &captured{index: t.index, table: t.table, row: t.row, columns: t.columns, after: max(t.after, 1)})
 	}
-	var p *publication
-	if l.source.pool.Settings.Publication == "" {
-		if p, err = l.control.publication(ctx, l.publication); err != nil {
-			return nil
-		}
+	p, err := again.noted(ctx)
+	if err != nil {
+		return nil
+	}
+	if again.given() {
+		err = again.checkGiven(ctx, p)
+	} else {
 		err = again.checkOurs(p)
 	}
 	if err == nil {
@@ -134,8 +136,7 @@ func (l *changeLog) altered(ctx context.Context) error {
 	return nil
 }
 
-// alteredTables compares the tables with how they were examined again. p is our own
-// publication, nil of one that people keep.
+// alteredTables compares the tables with how they were examined again, and with the note.
 func (l *changeLog) alteredTables(ctx context.Context, again *changeLog, p *publication) (why error) {
 	for _, t := range again.tables {
 		at := slices.IndexFunc(l.tables, func(was *captured) bool { return was.index == t.index })
@@ -143,7 +144,7 @@ func (l *changeLog) alteredTables(ctx context.Context, again *changeLog, p *publ
 			again.refuse(t, driver.E(driver.ErrRetyped, nil, "table %s has another name, or other columns, than it had", t.table))
 		}
 	}
-	if p != nil {
+	if l.unnoted == "" {
 		suspects, err := again.checkLeaves(ctx, p.note)
 		if err != nil {
 			return nil

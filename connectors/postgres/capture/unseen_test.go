@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,12 +11,14 @@ import (
 	"headwater/connectors/drivertest/servers"
 )
 
-// unseen are statements that no message of the log tells of. @ stands for a table. read
+// unseenOf are statements that no message of the log tells of. @ stands for a table. read
 // says that the table has to be read whole.
-var unseen = []struct {
+type unseenOf struct {
 	name, setup, do string
 	read            bool
-}{
+}
+
+var unseen = []unseenOf{
 	{"a partition is detached, changed and attached again", "CREATE TABLE @ (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE @_1 PARTITION OF @ FOR VALUES FROM (0) TO (10); INSERT INTO @ VALUES (1, 'a')",
 		"ALTER TABLE @ DETACH PARTITION @_1; INSERT INTO @_1 VALUES (2, 'b'); UPDATE @_1 SET v = 'c' WHERE id = 1; ALTER TABLE @ ATTACH PARTITION @_1 FOR VALUES FROM (0) TO (10)", true},
 	{"a part with partitions is detached, changed and attached again", "CREATE TABLE @ (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE @_1 PARTITION OF @ FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id); CREATE TABLE @_11 PARTITION OF @_1 DEFAULT; INSERT INTO @ VALUES (1)",
@@ -54,41 +57,46 @@ func TestCaptureUnseen(t *testing.T) {
 		db := handle(t, server)
 		for i, u := range unseen {
 			t.Run(u.name, func(t *testing.T) {
-				table := fmt.Sprintf("unseen_%d", i)
-				each := func(statements string) {
-					rest := strings.ReplaceAll(statements, "@", table)
-					if strings.HasPrefix(rest, "BEGIN; ") { // a transaction is one message
-						first, after, _ := strings.Cut(rest, "COMMIT")
-						run(t, db, first+"COMMIT")
-						rest = strings.TrimPrefix(after, "; ")
-					}
-					for s := range strings.SplitSeq(rest, "; ") {
-						run(t, db, s)
-					}
-				}
-				each(u.setup)
-				m := newMirror(t, server, table)
-				m.synced()
-				each(u.do)
-				if err := m.sync(); err != nil {
-					t.Fatal(err)
-				}
-				if why := m.refused[table]; errors.Is(why, driver.ErrReplaced) != u.read {
-					t.Errorf("refused: %v", why)
-				}
-				if u.read {
-					m.tables[table].after = ""
-					m.synced()
-				}
-				m.same()
-				each("DELETE FROM @ WHERE id = 1")
-				m.synced()
-				if err := m.src.Release(t.Context(), m.reader(), ""); err != nil {
-					t.Error(err)
-				}
+				u.of(t, db, fmt.Sprintf("unseen_%d", i), func(table string) *mirror { return newMirror(t, server, table) })
 			})
 		}
 	})
+}
+
+// of has the statements run between two syncs of a table.
+func (u unseenOf) of(t *testing.T, db *sql.DB, table string, open func(table string) *mirror) {
+	t.Helper()
+	each := func(statements string) {
+		rest := strings.ReplaceAll(statements, "@", table)
+		if strings.HasPrefix(rest, "BEGIN; ") { // a transaction is one message
+			first, after, _ := strings.Cut(rest, "COMMIT")
+			run(t, db, first+"COMMIT")
+			rest = strings.TrimPrefix(after, "; ")
+		}
+		for s := range strings.SplitSeq(rest, "; ") {
+			run(t, db, s)
+		}
+	}
+	each(u.setup)
+	m := open(table)
+	m.synced()
+	each(u.do)
+	if err := m.sync(); err != nil {
+		t.Fatal(err)
+	}
+	if why := m.refused[table]; errors.Is(why, driver.ErrReplaced) != u.read {
+		t.Errorf("refused: %v", why)
+	}
+	if u.read {
+		m.tables[table].after = ""
+		m.synced()
+	}
+	m.same()
+	each("DELETE FROM @ WHERE id = 1")
+	m.synced()
+	if err := m.src.Release(t.Context(), m.reader(), ""); err != nil {
+		t.Error(err)
+	}
 }
 
 // A partition to which another transaction wrote, after the one that attaches it had

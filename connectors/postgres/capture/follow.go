@@ -54,6 +54,7 @@ type target struct {
 	ends    []driver.End
 	serial  int64 // the transaction of the last row
 	nulled  []int64
+	emptied bool  // the transaction has truncated it as a whole, and put no row into it since
 	batch   int64 // most rows of a batch
 	limit   int64 // most bytes of a batch
 	nullsOK bool  // a value that its type cannot hold becomes NULL
@@ -102,6 +103,12 @@ func (f *follower) message(p []byte) error {
 	case pgoutput.Commit:
 		f.inside = false
 		f.reached = pglogrepl.LSN(m.End)
+		for _, t := range f.order {
+			if t.emptied {
+				f.log.allay(t.row.OID, f.xid)
+				t.emptied = false
+			}
+		}
 		return f.due(false)
 	case pgoutput.Describe:
 		f.shapes[m.Described.OID] = f.shape(m.Described)
@@ -218,6 +225,7 @@ func (f *follower) change(s *shape) error {
 // key.
 func (f *follower) row(s *shape, w *pgoutput.Writer, row pgoutput.Row, old *pgoutput.Row, op driver.Op) error {
 	t := s.target
+	t.emptied = false
 	if (int64(len(t.ops)) >= t.batch || t.rows.Size() >= t.limit) && (len(t.ops) == 0 || t.ops[len(t.ops)-1] != driver.OpOldKey) {
 		if err := f.hand(t); err != nil {
 			return err
@@ -289,7 +297,7 @@ func (f *follower) truncate(oid uint32) error {
 	t.rows.End(0)
 	f.count(t, driver.OpTruncate)
 	f.held += t.rows.Size() - before
-	f.log.allay(t.row.OID, f.xid)
+	t.emptied = true
 	return nil
 }
 

@@ -150,8 +150,9 @@ func (l *changeLog) addSuspicions(all []suspicion) {
 	l.suspected.Store(len(l.suspects) > 0)
 }
 
-// allay notes that a table was truncated as a whole, and removes its
-// suspicions.
+// allay notes that a transaction truncated a table as a whole and left it empty, and removes
+// its suspicions. One that put rows into it may have truncated a partition, or written the
+// rows anew, behind that.
 func (l *changeLog) allay(table int64, xid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

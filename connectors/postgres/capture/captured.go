@@ -91,7 +91,7 @@ WITH RECURSIVE tree AS (
 SELECT t.root::int8, c.oid::int8, c.relkind, c.relpersistence, c.relreplident, n.nspname || '.' || c.relname, pg_has_role(c.relowner, 'USAGE'), k.names, c.relfilenode::int8,
   (SELECT json_object_agg(a.attname, a.attgenerated) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped AND c.oid = t.root),
   c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname), t.link, c.relnatts,
-  CASE WHEN c.oid = t.root THEN (SELECT json_agg(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attisdropped) END,
+  CASE WHEN c.oid = t.root THEN (SELECT json_agg(a.attnum ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attisdropped) END,
   CASE WHEN c.oid = t.root THEN (SELECT md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END
 FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT json_agg(a.attname ORDER BY u.n) AS names FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u (attnum, n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum

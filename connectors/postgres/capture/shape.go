@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,6 +85,9 @@ func (f *follower) shape(r *pgoutput.Relation) *shape {
 			absent = append(absent, i)
 		}
 	}
+	if t.renamed(r) {
+		s.unlike = "its columns had other names"
+	}
 	s.compare(r, unknown)
 	s.later = t.isLater(r)
 	s.whole = pgoutput.Writer{Rows: t.rows, To: to, Absent: absent, Check: f.checks(t)}
@@ -104,14 +108,52 @@ func (t *captured) isLater(r *pgoutput.Relation) string {
 	return ""
 }
 
+// renamed reports whether the columns of a relation cannot be those of their names: between
+// two that are known by name it must have every column that the table has there, and one
+// more for each that was dropped at most. Else a column had the name of another one.
+func (t *captured) renamed(r *pgoutput.Relation) bool {
+	between := func(from, to int64, unknown int) bool {
+		least, most := 0, 0
+		for _, a := range t.row.Attributes {
+			if a.Number > from && a.Number < to && t.computed[a.Column.Name] == "" {
+				least, most = least+1, most+1
+			}
+		}
+		for _, gone := range t.dropped {
+			if gone > from && gone < to {
+				most++
+			}
+		}
+		if to == math.MaxInt64 { // of the last ones, some may have come later
+			least = 0
+		}
+		return least <= unknown && unknown <= most
+	}
+	last, unknown := int64(0), 0
+	for _, c := range r.Columns {
+		a := slices.IndexFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Column.Name == c.Name })
+		if a < 0 {
+			unknown++
+			continue
+		}
+		if !between(last, t.row.Attributes[a].Number, unknown) {
+			return true
+		}
+		last, unknown = t.row.Attributes[a].Number, 0
+	}
+	return !between(last, math.MaxInt64, unknown)
+}
+
 // checkNumbers refuses tables to which columns came since the note, of which one was dropped
-// again and a later one is there: in the log both may have the same name and type.
+// again and a later one is there: in the log both may have the same name and type. The same
+// goes for one that was dropped again beside another one that was: the columns of the log
+// do not tell which was which, and it may have had the name of a third (renamed).
 func (l *changeLog) checkNumbers(note noted) {
 	for _, t := range l.tables {
 		was, ok := note.Numbers[strconv.FormatInt(t.row.OID, 10)]
 		for _, gone := range t.dropped {
-			if ok && t.after != 0 && gone > was.Highest && slices.ContainsFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Number > gone }) {
-				l.refuse(t, driver.E(driver.ErrReplaced, nil, "table %s was altered: a column was added and dropped and another one added, and the log does not tell which of them a value is of", t.table))
+			if ok && t.after != 0 && gone > was.Highest && (t.dropped[0] <= was.Highest || slices.ContainsFunc(t.row.Attributes, func(a catalog.Attribute) bool { return a.Number > gone })) {
+				l.refuse(t, driver.E(driver.ErrReplaced, nil, "table %s was altered: a column was added and dropped, as was another one, and the log does not tell which of them a value is of", t.table))
 			}
 		}
 	}

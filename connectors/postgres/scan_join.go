@@ -102,7 +102,7 @@ func (sc *scan) settle(ctx context.Context) error {
 		sc.fewer(true)
 		return err
 	}
-	if err := c.Exec(ctx, "BEGIN READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
+	if err := c.Exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id(); COMMIT"); err != nil {
 		c.Close()
 		sc.fewer(true)
 		return err

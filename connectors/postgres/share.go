@@ -123,7 +123,7 @@ func (s *source) planAt(ctx context.Context, t driver.Table, at *moment.Shared) 
 	now, then := "", [4]string{}
 	p = &plan{table: t}
 	c, found, err := catalog.Describe(ctx, s.Pool, catalog.Reads{
-		Before:   "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + asked + "; COMMIT;",
+		Before:   "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; " + asked + "; COMMIT;",
 		Snapshot: at.Snapshot,
 		Where:    fmt.Sprintf(catalog.OfTable, namespace, name),
 		Further: func(c *session.Session) string {

@@ -39,7 +39,7 @@ func (k *control) ask(ctx context.Context, sql string, f func(statement int, row
 		if err != nil {
 			return err
 		}
-		if err := c.Exec(ctx, "SET search_path = pg_catalog; SET statement_timeout = '60s'; SET lock_timeout = '10s'; SET default_transaction_read_only = off"); err != nil {
+		if err := c.Exec(ctx, c.Unhurried()+"; SET search_path = pg_catalog; SET statement_timeout = '60s'; SET lock_timeout = '10s'; SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'; SET synchronous_commit = local"); err != nil {
 			c.Close()
 			return err
 		}

@@ -36,10 +36,7 @@ func (s *Capturer) replicate(ctx context.Context, on catalog.Server) (*session.S
 	if err != nil {
 		return nil, replicationError(err)
 	}
-	sql := "SET statement_timeout = 0; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET intervalstyle = 'iso_8601'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET quote_all_identifiers = off"
-	if c.Version() >= 14 {
-		sql += "; SET idle_session_timeout = 0"
-	}
+	sql := c.Unhurried() + "; SET statement_timeout = 0; SET lock_timeout = 0; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET intervalstyle = 'iso_8601'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET quote_all_identifiers = off"
 	if c.IsASCII() {
 		sql += "; SET client_encoding = 'SQL_ASCII'"
 	}

@@ -2,6 +2,8 @@ package capture_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ func TestCaptureStandby(t *testing.T) {
 			t.Skip("from 16 on")
 		}
 		run(t, db, "CREATE TABLE far (id int PRIMARY KEY, v text); INSERT INTO far VALUES (1, 'a')", "CREATE PUBLICATION kept FOR TABLE far WITH (publish_via_partition_root = true)")
+		account := odd(t, db) // serializable transactions, as its settings have them, are not to be had on a standby
 		standby := servers.StandbyOf(t, folder, primary)
 		replica := handle(t, standby)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -32,8 +35,14 @@ func TestCaptureStandby(t *testing.T) {
 		}()
 		ours := newMirror(t, standby, "far")
 		fails(t, ours.sync(), driver.ErrUnsupported, "publication", "primary")
-		m := mirrorOf(t, openWith(t, standby, func(s *session.Settings) { s.Publication = "kept" }), "far")
+		m := mirrorOf(t, openWith(t, standby, func(s *session.Settings) {
+			account(s)
+			s.Publication = "kept"
+		}), "far")
 		m.synced()
+		if !slices.ContainsFunc(m.notes, func(n string) bool { return strings.Contains(n, "is not noticed") && strings.Contains(n, "standby") }) {
+			t.Errorf("notes %q", m.notes)
+		}
 		run(t, db, "INSERT INTO far VALUES (2, 'b')", "UPDATE far SET v = 'c' WHERE id = 1", "SELECT pg_switch_wal()")
 		end := value[string](t, db, "SELECT pg_current_wal_lsn()::text")
 		servers.Await(t, replica, "SELECT pg_last_wal_replay_lsn() >= '"+end+"'::pg_lsn")

@@ -45,7 +45,7 @@ const (
 	OfActivity = activityBegin + catalog.BelowTable + activity + `
   EXISTS (SELECT FROM pg_locks l JOIN tree ON tree.oid = l.relation WHERE ` + writing + ")," + activityEnd
 
-	activityBegin = "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; "
+	activityBegin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL search_path = pg_catalog; "
 	activity      = `
 SELECT (SELECT extract(epoch FROM statement_timestamp() - min(a.xact_start))::int8 + 1 FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.backend_type = 'client backend' AND a.application_name <> 'headwater'),
   EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.query = '<insufficient privilege>'),`

@@ -47,6 +47,20 @@ func (c *Session) Begin(snapshot string) string {
 		"SET LOCAL DateStyle = 'ISO'; SET LOCAL TimeZone = 'UTC'; SET LOCAL quote_all_identifiers = off", frozen, frozen, c.pool.Settings.RowSecuritySetting())
 }
 
+// Unhurried returns the statements that lift what ends a session while it is idle, or a
+// transaction that is long, for sessions that are idle between questions or that the server
+// sends to for long.
+func (c *Session) Unhurried() string {
+	sql := "SET idle_in_transaction_session_timeout = 0"
+	if c.Version() >= 14 {
+		sql += "; SET idle_session_timeout = 0"
+	}
+	if c.Version() >= 17 {
+		sql += "; SET transaction_timeout = 0"
+	}
+	return sql
+}
+
 // IsASCII reports whether the database has the encoding SQL_ASCII, which does not say
 // what its bytes mean.
 func (c *Session) IsASCII() bool { return c.PG.ParameterStatus("server_encoding") == "SQL_ASCII" }

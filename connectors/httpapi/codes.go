@@ -12,11 +12,16 @@ var (
 	// errorCodes are the fields that hold the number of an error, 0 for none.
 	errorCodes = words.Of(`errcode errorcode errno errornumber ret retcode retcod`)
 	// outcomes are the fields that hold how a request went, a number or a word.
-	outcomes = words.Of(`code status statuscode resultcode returncode responsecode rspcode subcode`)
+	outcomes = words.Of(`code status statuscode resultcode returncode responsecode rspcode subcode result resultstatus responsestatus returnstatus outcome success successful ok issuccess`)
 	// fine are the words and numbers of requests that went well.
-	fine = words.Of(`0 00 000 0000 00000 000000 1 100 10000 20000 ok success successful succeeded true none done complete completed normal active`)
+	fine = words.Of(`0 00 000 0000 00000 000000 1 100 10000 20000 ok okay success successful succeeded true t y yes none done complete completed finished ready normal active
+		empty nodata no_data nocontent no_content noresults no_results norecords no_records nothing found partial_content`)
+	// faults are the fields that say in words what went wrong, and nothing else.
+	faults = words.Of(`errmsg errormsg errormessage errordescription errortext errorreason failurereason`)
 	// sentences are the fields that say in words how a request went.
-	sentences = words.Of(`message msg errmsg errormsg errormessage errordescription resultmsg resultmessage returnmsg retmsg statusmessage detail description reason info`)
+	sentences = words.Of(`message msg resultmsg resultmessage returnmsg returnmessage responsemsg responsemessage retmsg statusmessage statustext detail description reason info`)
+	// heads are the objects beside records that tell how a request went.
+	heads = words.Of(`meta status head header responsestatus responseheader response result metadata responsemetadata`)
 )
 
 // coded returns the error that an answer is by what stands where records would.
@@ -28,41 +33,67 @@ func (p *pager) coded(a *answer, pg page) error {
 }
 
 // coded returns the error that an answer without a record is by its code of an
-// error of the API's own, as in {"code":99991400,"msg":"too many","data":[]}. An
-// answer that says nothing in words is none.
+// error of the API's own, as in {"code":99991400,"msg":"too many","data":[]}, or by
+// an outcome in a word that is not known to be a good one. An answer that says
+// nothing in words is none.
 func (s *source) coded(a *answer, single bool) error {
 	if len(a.body) == 0 || a.body[0] != '{' {
 		return nil
 	}
-	says, said := "", ""
-	for key, value := range a.in.index.Top() {
-		plain := words.Plain(string(key))
-		text := strings.ToLower(string(records.Unquote(value)))
-		none := empty(value) || text == "[]" || text == "{}"
-		switch {
-		case s.ignored(string(key)):
-		case value[0] == '{' || value[0] == '[':
-			if single && !none {
-				return nil // a record
-			}
-		case errorCodes[plain] && !none && !fine[text], outcomes[plain] && !none && isOutcome(text):
-			says = string(key) + ": " + text
-		case sentences[plain] && !none && !fine[text]:
-			said = text
-		case single && !words.Failing[plain] && !errorCodes[plain] && !outcomes[plain] && !none:
-			return nil
-		}
-	}
-	if says == "" || said == "" {
+	v := verdict{s: s, single: single}
+	if !v.object(a.in.index.Top(), true) || v.says == "" || v.said == "" {
 		return nil
 	}
-	return s.refused(a.url, driver.ErrBadData, a.body, "an error ("+says+"; pagination.ignore if that is none)")
+	return s.refused(a.url, driver.ErrBadData, a.body, "an error ("+v.says+"; pagination.ignore if that is none)")
 }
 
-// isOutcome reports whether a number or a word says that a request failed.
-func isOutcome(text string) bool {
+// verdict is what an answer without records says of the request.
+type verdict struct {
+	s      *source
+	single bool   // the answer may be a record
+	says   string // the field by which it failed
+	said   string // in words
+}
+
+// object reads the fields of an answer, or of an object in it. It returns false if they
+// are those of a record.
+func (v *verdict) object(fields fieldsOf, top bool) bool {
+	for key, value := range fields {
+		plain := words.Plain(string(key))
+		text := strings.ToLower(string(records.Unquote(value)))
+		none := empty(value) && string(value) != "false" || text == "[]" || text == "{}"
+		switch {
+		case v.s.ignored(string(key)):
+		case value[0] == '{' || value[0] == '[':
+			if v.single && !none {
+				return false // a record
+			}
+			if top && value[0] == '{' && heads[plain] {
+				v.object(records.Fields(value), false)
+			}
+		case errorCodes[plain] && !none && !fine[text] && text != "false", outcomes[plain] && !none && v.failed(text):
+			v.says = string(key) + ": " + text
+		case faults[plain] && !none && !fine[text] && text != "no error":
+			if v.said = text; v.says == "" && !v.single {
+				v.says = string(key)
+			}
+		case (sentences[plain] || plain == "text" && !v.single) && !none && !fine[text]:
+			v.said = text
+		case v.single && !words.Failing[plain] && !errorCodes[plain] && !outcomes[plain] && !faults[plain] && !none:
+			return false
+		}
+	}
+	return true
+}
+
+// failed reports whether a number or a word says that a request failed. Beside an empty
+// list a word that is not known to be good does.
+func (v *verdict) failed(text string) bool {
 	if digits(strings.TrimPrefix(text, "-")) {
 		return !fine[text] && !(len(text) == 3 && text[0] == '2')
+	}
+	if !v.single {
+		return !fine[text]
 	}
 	for _, word := range []string{"err", "fail", "invalid", "denied", "unauth", "forbidden", "exceed", "limit", "expired"} {
 		if strings.Contains(text, word) {
@@ -87,7 +118,7 @@ func (s *source) listedErrors(a *answer) error {
 				return nil
 			case (errorCodes[plain] || plain == "error") && !empty(value):
 				code = string(key)
-			case sentences[plain] && value[0] == '"' && !empty(value):
+			case (sentences[plain] || faults[plain]) && value[0] == '"' && !empty(value):
 				said = true
 			case plain != "fields" && !words.Failing[plain]:
 				return nil

@@ -145,6 +145,9 @@ func (s *Settings) check() error {
 	if p := s.Pagination.Type; !slices.Contains([]string{"", "auto", "link", "next_url", "cursor", "page", "offset", "none"}, p) {
 		return bad("pagination.type", "must be auto, link, next_url, cursor, page, offset or none")
 	}
+	if n := s.Pagination.EndStatus; n != 0 && (n < 400 || n > 499) {
+		return bad("pagination.end_status", "must be 400 to 499")
+	}
 	if s.PageSize < 0 || s.MaxPages < 0 || s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600 {
 		return bad("timeout_seconds", "must be 1 to 600, page_size and max_pages at least 1")
 	}

@@ -78,6 +78,7 @@ type Pagination struct {
 	NextHeader   string   `json:"next_header,omitempty" public:"true" jsonschema:"description=The header with the next page's URL or cursor"`
 	Ignore       []string `json:"ignore,omitempty" public:"true" jsonschema:"description=Fields and headers of an answer that look as if they told of pages or errors and do not"`
 	RepeatsAtEnd bool     `json:"repeats_at_end,omitempty" public:"true" jsonschema:"description=The API answers what lies behind its last page with an earlier page"`
+	EndStatus    int      `json:"end_status,omitempty" public:"true" jsonschema:"description=The status, such as 400, by which the API answers what lies behind its last page"`
 	SizeParam    string   `json:"size_param,omitempty" public:"true" jsonschema:"description=The parameter for page_size (per_page or limit)"`
 }
 
@@ -87,6 +88,7 @@ type Driver struct{}
 var (
 	_ driver.Driver    = Driver{}
 	_ driver.Validator = (*Settings)(nil)
+	_ driver.Knower    = (*source)(nil)
 )
 
 // Spec describes the driver. Its URL schemes are not claimed: other connectors
@@ -154,6 +156,7 @@ type source struct {
 	requests     int                        // at once, where pages are known beforehand
 	throttled    atomic.Bool                // the API asked to wait
 	bodies       chan *body                 // to be used again
+	before       map[string][]string        // by table, the names of the columns that it had the last time
 	known        map[string][]driver.Column // by table, what Discover found
 	tables       map[string]driver.Table    // the same
 	samples      map[string]*sampled        // what it found them by

@@ -61,6 +61,7 @@ type pager struct {
 	zero    bool            // pages are counted from 0
 	last    page            // the page last read
 	more    string          // the sign of that page that there is another, "" for none
+	told    string          // the same of the page before it
 	urls    map[string]bool // that were read
 	early   []*early        // the requests for it and pages after it that are under way
 	sample  int64           // records that are enough, 0 for all
@@ -174,11 +175,17 @@ func (p *pager) past(err error) error {
 	if !errors.As(err, &status) {
 		return err
 	}
-	if (status.status == http.StatusNotFound || status.status == http.StatusRequestedRangeNotSatisfiable) && p.count > 0 && (p.mode == "page" || p.mode == "offset") {
+	if p.count == 0 || !isNumbered(p.mode) {
+		return status.err
+	}
+	switch status.status {
+	case http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, p.s.settings.Pagination.EndStatus:
 		if p.more != "" {
 			return p.contradiction(p.more, "the answer "+strconv.Itoa(status.status)+" to the next")
 		}
 		return p.over("the answer " + strconv.Itoa(status.status))
+	case http.StatusBadRequest, http.StatusGone, http.StatusUnprocessableEntity:
+		return driver.E(kindOf(status.err), status.err, "after %s; if that is how it answers behind its last page, set connection_config.pagination.end_status to %d", driver.Count(p.seen, "record"), status.status)
 	}
 	return status.err
 }
@@ -246,6 +253,7 @@ func (p *pager) read(a *answer) (page, error) {
 		}
 		list = a.in.index.List()
 	default:
+		a.top() // before the index is one of the list
 		var err error
 		if list, err = at.AsList(a.body); err != nil {
 			return pg, driver.E(driver.ErrBadData, err, "%s", where(p.e.url))
@@ -280,8 +288,13 @@ func (p *pager) locate(a *answer) (places.Place, error) {
 	shape := orElse(p.e.RecordShape, p.s.settings.RecordShape)
 	if p.e.RecordsPath == "" && shape == "" {
 		at, err := places.Locate(a.body, p.e.Name)
+		if p.count == 0 && p.wasMap(a, at, err) {
+			return places.Place{Shape: "map"}, nil
+		}
 		if err == nil && at.Shape == "single" && p.count == 0 {
-			err = p.enveloped(a)
+			if at, err = p.enveloped(a); err == nil && at.Shape == "single" {
+				err = p.unlike(a)
+			}
 		}
 		if err != nil {
 			// What is wrong with an answer comes before what is open about it.
@@ -317,13 +330,17 @@ func (p *pager) locate(a *answer) (places.Place, error) {
 
 // enveloped refuses an object that has signs of pages and no list, because it is not a
 // record. If it says that there are no records it has none.
-func (p *pager) enveloped(a *answer) error {
+func (p *pager) enveloped(a *answer) (places.Place, error) {
+	at := places.Place{Shape: "single"}
 	g := signsOf(a, nil, p.s.settings.Pagination.Ignore)
 	none := g.total.known && g.total.n == 0 || g.count.known && g.count.n == 0
-	if none || g.said() == "" && g.over == "" && !(g.page.known && (g.pages.known || g.total.known)) {
-		return nil
+	if none && places.Bare(a.body) {
+		at.Shape = "list"
 	}
-	return driver.E(driver.ErrInvalidConfig, nil, "the answer tells of pages but holds no list of records: set connection_config.records_path to it, or record_shape to \"single\" if the answer is one record")
+	if none || g.said() == "" && g.over == "" && !(g.page.known && (g.pages.known || g.total.known)) {
+		return at, nil
+	}
+	return at, driver.E(driver.ErrInvalidConfig, nil, "the answer tells of pages but holds no list of records: set connection_config.records_path to it, or record_shape to \"single\" if the answer is one record")
 }
 
 // missing accepts a later answer without a list as an empty page if it has no field that

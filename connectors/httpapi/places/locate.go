@@ -85,7 +85,41 @@ func Locate(document []byte, name string) (Place, error) {
 			return Place{Path: left[0].Path, Shape: "list", Sure: true}, nil
 		}
 	}
-	return Place{Shape: "single"}, nil
+	return enveloped(document, name), nil
+}
+
+// enveloped finds records in an envelope that has no list: null in the place of one, or
+// a map. What is no envelope is one record.
+func enveloped(document []byte, name string) Place {
+	var null, object []string
+	for key, value := range records.Fields(document) {
+		switch {
+		case value[0] == '{' && !bookkeeping(key):
+			object = append(object, string(key))
+		case string(value) == "null" && score(string(key), name) > 1:
+			null = append(null, string(key))
+		}
+	}
+	switch {
+	case !Bare(document):
+	case len(null) == 1 && len(object) == 0:
+		return Place{Path: null, Shape: "list", Sure: true}
+	case len(null) > 0 || len(object) != 1:
+	case IsMap(records.Field(document, object[0])):
+		return Place{Path: object, Shape: "map"}
+	default:
+		if in := enveloped(records.Field(document, object[0]), name); in.Shape != "single" {
+			in.Path = append(object, in.Path...)
+			return in
+		}
+	}
+	return Place{Shape: "single"}
+}
+
+// bookkeeping reports whether an object beside records tells of pages or of the request.
+func bookkeeping(key []byte) bool {
+	plain := words.Plain(string(key))
+	return !usual[plain] && (words.Envelopes[plain] || words.Failing[plain] || words.Backwards[plain] || asides[plain])
 }
 
 // listsIn returns the lists of an answer that may be records.
@@ -182,7 +216,7 @@ func emptied(lists []Found, document []byte) (p Place, ok bool, err error) {
 	}
 	top := slices.DeleteFunc(slices.Clone(lists), func(f Found) bool { return f.full || f.rows || f.score != best || len(f.Path) > 2 })
 	switch {
-	case best == 0 || best == 1 && !bare(document):
+	case best == 0 || best == 1 && !Bare(document):
 		return p, false, nil
 	case len(top) == 1:
 		return Place{Path: top[0].Path, Shape: "list", Sure: best > 1}, true, nil
@@ -194,13 +228,13 @@ func emptied(lists []Found, document []byte) (p Place, ok bool, err error) {
 	return p, false, driver.E(driver.ErrInvalidConfig, nil, "the answer holds several lists (%s): set connection_config.records_path to the one that holds the records", strings.Join(names[:min(len(names), 8)], ", "))
 }
 
-// bare reports whether an object is an envelope: it has no values but those that
+// Bare reports whether an object is an envelope: it has no values but those that
 // tell of pages, of how the request went, or of the API.
-func bare(object []byte) bool {
+func Bare(object []byte) bool {
 	for key, value := range records.Fields(object) {
 		plain := words.Plain(string(key))
 		_, next := words.Next(plain)
-		if value[0] == '[' || value[0] == '{' || next || words.Failing[plain] || words.MoreNames[plain] || words.OverNames[plain] || words.TokenNames[plain] || words.PageNames[plain] || words.PagesNames[plain] ||
+		if value[0] == '[' || value[0] == '{' || string(value) == "null" && usual[plain] || next || words.Failing[plain] || words.MoreNames[plain] || words.OverNames[plain] || words.TokenNames[plain] || words.PageNames[plain] || words.PagesNames[plain] ||
 			words.SkipNames[plain] || words.TotalNames[plain] || words.CountNames[plain] || words.SizeNames[plain] || words.Backwards[plain] || asides[plain] {
 			continue
 		}

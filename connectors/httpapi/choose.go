@@ -30,7 +30,7 @@ func (p *pager) take(a *answer, pg page) (*page, error) {
 		p.moved(g, &pg)
 	}
 	p.s.letGo(p.last.body)
-	p.last, p.more = pg, p.promised(g)
+	p.last, p.told, p.more = pg, p.more, p.promised(g)
 	if err := p.advance(a, g, pg); err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (p *pager) complete(g signs, pg page) string {
 	switch {
 	case g.pages.known && (g.pages.n <= 1 || g.page.known && g.page.n >= g.pages.n):
 		return g.pages.name
-	case p.total >= 0 && p.seen >= p.total && !g.atLeast:
+	case p.total >= 0 && p.seen == p.total && !g.atLeast: // a smaller number counts something else
 		return "total"
 	case pg.records == 0 && !(p.total > 0):
 		return "an empty list"

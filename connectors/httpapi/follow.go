@@ -117,6 +117,8 @@ func (p *pager) after(g signs, pg page) error {
 		return p.over(g.over)
 	case pg.records == 0 && g.more != "":
 		return p.contradiction(g.more, "an empty page")
+	case pg.records == 0 && p.told != "":
+		return p.contradiction(p.told, "an empty page behind it")
 	case pg.records == 0:
 		return p.over("an empty page")
 	case id == "":

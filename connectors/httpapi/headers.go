@@ -72,7 +72,7 @@ func (g *signs) header(name, value string) {
 	switch {
 	case ends("nextpage", "nextcursor", "nexttoken", "nextpagetoken", "continuationtoken", "continuation", "nextmarker", "nextoffset", "nextpageurl", "nextlink", "pagenext"):
 		switch {
-		case value == "":
+		case value == "" || none(value):
 			g.gone = append(g.gone, name)
 		case looksLikeURL(value):
 			g.nexts = append(g.nexts, link{name, value})
@@ -150,7 +150,7 @@ func nextLink(header http.Header) (next, last string, over, linked bool) {
 			if end < 0 {
 				break
 			}
-			target := value[start+1 : start+end]
+			target := strings.TrimSpace(value[start+1 : start+end])
 			value = value[start+end+1:]
 			params := value
 			if i := strings.IndexByte(value, '<'); i >= 0 {

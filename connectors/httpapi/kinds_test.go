@@ -201,6 +201,67 @@ func TestProofs(t *testing.T) {
 			c.w.WriteHeader(http.StatusPartialContent)
 			c.say("%s", slice(from, 100, 137))
 		}, rows: 137},
+		"a total that is the number of pages": {answer: func(c call) {
+			c.say(`{"data":%s,"page":%d,"total":5}`, paged(c, 50, 250), c.n("page", 1))
+		}, rows: 250},
+		"a total smaller than the page, and no page": {answer: func(c call) { c.say(`{"data":%s,"total":5}`, items(0, 50)) }, says: "one page of many"},
+		"no content where there is more": {answer: func(c call) {
+			if c.n("page", 1) == 3 {
+				c.w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			c.say(`{"data":%s,"page":%d,"total_pages":5}`, paged(c, 10, 50), c.n("page", 1))
+		}, says: "total_pages"},
+		"an empty answer where there is more": {answer: func(c call) {
+			if c.n("page", 1) == 3 {
+				c.say(`{"data":[]}`)
+				return
+			}
+			c.say(`{"data":%s,"has_more":true}`, paged(c, 10, 50))
+		}, says: "has_more"},
+		"0 in place of a cursor": {answer: func(c call) {
+			at, next := c.n("cursor", 0), 0
+			if at < 20 {
+				next = at + 10
+			}
+			c.say(`{"data":%s,"next_cursor":%d}`, slice(at, 10, 25), next)
+		}, rows: 25},
+		"-1 in place of a cursor": {answer: func(c call) {
+			at, next := max(c.n("cursor", -1), 0), -1
+			if at < 20 {
+				next = at + 10
+			}
+			c.say(`{"data":%s,"next_cursor":"%d"}`, slice(at, 10, 25), next)
+		}, rows: 25},
+		"a cursor of 0 that is the place of this page": {answer: func(c call) { c.say(`{"data":%s,"cursor":0}`, items(0, 10)) }, says: "cursor"},
+		"a next something":          {answer: func(c call) { c.say(`{"data":%s,"nextRecordKey":"k7"}`, items(0, 7)) }, says: "nextRecordKey"},
+		"what comes next in time":   {answer: func(c call) { c.say(`{"data":%s,"next_run_at":"noon","nextBillingDate":"x"}`, items(0, 7)) }, rows: 7},
+		"a map in an envelope":      {answer: func(c call) { c.say(`{"users":{"a":{"v":1},"b":{"v":2}},"meta":{"took":3}}`) }, rows: 2},
+		"a map, and a larger total": {answer: func(c call) { c.say(`{"users":{"a":{"v":1},"b":{"v":2}},"total":500}`) }, says: "500"},
+		"400 behind the last page": {answer: func(c call) {
+			if c.n("page", 1) > 3 {
+				c.w.WriteHeader(http.StatusBadRequest)
+			}
+			c.say("%s", paged(c, 10, 30))
+		}, says: "end_status to 400"},
+		"400 behind the last page, which the settings say": {settings: map[string]any{"pagination": map[string]any{"end_status": 400}}, answer: func(c call) {
+			if c.n("page", 1) > 3 {
+				c.w.WriteHeader(http.StatusBadRequest)
+			}
+			c.say("%s", paged(c, 10, 30))
+		}, rows: 30},
+		"400 where there is more": {settings: map[string]any{"pagination": map[string]any{"end_status": 400}}, answer: func(c call) {
+			if c.n("page", 1) > 2 {
+				c.w.WriteHeader(http.StatusBadRequest)
+			}
+			c.say(`{"data":%s,"page":%d,"total_pages":3}`, paged(c, 10, 30), c.n("page", 1))
+		}, says: "total_pages"},
+		"spaces around an address": {answer: func(c call) {
+			if c.n("page", 1) < 3 {
+				c.w.Header().Set("Link", fmt.Sprintf(`< %s/x?page=%d > ; rel = "next"`, c.base, c.n("page", 1)+1))
+			}
+			c.say("%s", paged(c, 10, 25))
+		}, rows: 25},
 		"an envelope without a list": {answer: func(c call) { c.say(`{"has_more":true,"next_cursor":"x"}`) }, says: "records_path"},
 	} {
 		t.Run(name, func(t *testing.T) {

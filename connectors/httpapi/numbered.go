@@ -173,6 +173,8 @@ func (p *pager) numbered(g signs, pg page) error {
 		return p.over("total")
 	case pg.records == 0 && p.count == 1 && p.configured() == "" && p.total > 0:
 		return p.unproven(g, pg, nil)
+	case pg.records == 0 && p.told != "":
+		return p.contradiction(p.told, "an empty page behind it")
 	case pg.records == 0:
 		return p.over("an empty page")
 	}

@@ -198,7 +198,7 @@ func (p *pager) probe(ctx context.Context) error {
 		}
 		names = append(names, w.param)
 	}
-	if !must && p.total >= 0 && p.total <= p.seen {
+	if !must && p.total >= 0 && p.total == p.seen {
 		return p.over("total")
 	}
 	if err := p.unproven(g, p.last, words.Unique(names)); err != nil {

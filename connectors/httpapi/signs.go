@@ -213,6 +213,10 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 			}
 			return
 		}
+		if none(text) { // it may be where this page is
+			g.tokens = append(g.tokens, token{name, text, words.TokenParams(name)})
+			return
+		}
 		g.continuation(name, value, text, true)
 	default:
 		g.counts(name, plain, value, in)
@@ -225,7 +229,7 @@ func (g *signs) scalar(name, plain string, value []byte, in scope) {
 func (g *signs) continuation(name string, value []byte, text string, wanted bool) {
 	switch {
 	case !wanted:
-	case empty(value):
+	case empty(value) || none(text):
 		g.gone = append(g.gone, name)
 	case value[0] == '"' && looksLikeURL(text):
 		g.nexts = append(g.nexts, link{name, text})
@@ -349,6 +353,10 @@ func empty(raw []byte) bool {
 	}
 	return false
 }
+
+// none reports whether what the next page is asked for with means that there is none: 0
+// and -1 stand for the first page, which is never the next.
+func none(text string) bool { return text == "0" || text == "-1" }
 
 func looksLikeURL(s string) bool {
 	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "?") ||

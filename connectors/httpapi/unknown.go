@@ -17,6 +17,11 @@ func (g *signs) unknown(name, plain string, value []byte, in scope) {
 	switch {
 	case words.Backwards[plain]:
 		return
+	case maybeNext(name) && !empty(value) && value[0] != 't':
+		if !none(text) {
+			g.odd = append(g.odd, name)
+		}
+		return
 	case value[0] == '"' && looksLikeURL(text) && g.elsewhere(text):
 		g.odd = append(g.odd, name)
 		return
@@ -43,6 +48,13 @@ func (g *signs) unknown(name, plain string, value []byte, in scope) {
 	} else if value[0] == '"' && strings.ContainsAny(text, "0123456789") && !looksLikeURL(text) {
 		g.odd = append(g.odd, name)
 	}
+}
+
+// maybeNext reports whether a name begins with "next" and may be one of a next page,
+// though it is not among those that are known.
+func maybeNext(name string) bool {
+	list := wordsIn(name[strings.LastIndexByte(name, '.')+1:])
+	return len(list) > 1 && list[0] == "next" && !slices.ContainsFunc(list, func(w string) bool { return words.OtherNext[w] })
 }
 
 // mostCounted is the largest number that may count records: times are larger.

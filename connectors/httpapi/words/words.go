@@ -43,6 +43,10 @@ var (
 		token cursor continuationtoken continuation marker key offset start startat startindex startkey startingafter skip skiptoken after position bookmark scrollid
 		recordsurl resultsurl results set batch path request id index query pagequery cursorid partitionkey rowkey evaluatedkey searchafter from`)
 	neverNext = Of(`nextsynctoken nextdeltatoken deltalink odatadeltalink`)
+	// OtherNext are the words of a name that begins with "next" and tells of a time or an
+	// event.
+	OtherNext = Of(`at on in date time day days week month year hour minute second billing bill pay payment due run runs sync delta check update refresh poll reset allowed retry attempt
+		renew renewal release version event step action state status schedule scheduled execution expiry open close sequence charge invoice delivery game match episode number value`)
 	MoreNames = Of(`hasmore more hasnext hasnextpage hasmoreitems moreitems moreavailable moreresults hasmoreresults hasmoredata hasmorepages morepages
 		moreitemsincollection hasmorerecords morerecords istruncated truncated hasnextresults existsnextpage nextpageexists hasadditionalresults hasfollowing
 		exceededtransferlimit moredata nextpageavailable moreresultsavailable moreitemsavailable morerecordsavailable remainingitems remainingitemcount remainingrecords remainingresults`)

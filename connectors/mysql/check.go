@@ -61,7 +61,7 @@ WHERE c.TABLE_SCHEMA = %[1]s AND FIND_IN_SET('select', c.PRIVILEGES) > 0`, sessi
 
 	began = time.Now()
 	missing, _, err := s.Ready(ctx, c) // which is no part of whether the source can be read
-	_ = steps.Done("changes", began, nil, "%s", sqldb.Readiness(missing, err))
+	_ = steps.Done("changes", began, nil, "%s", sqldb.Readiness(missing, err)+s.Advice(ctx, c))
 	return steps.List(), nil
 }
 

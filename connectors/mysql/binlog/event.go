@@ -83,6 +83,7 @@ const (
 const (
 	flagInUse     = 0x01
 	flagThread    = 0x04 // its statement may use temporary tables
+	flagReader    = 0x20 // made for who reads the log: it is in no file
 	flagIgnorable = 0x80 // who does not know the event may leave it out
 )
 
@@ -106,6 +107,11 @@ type Event struct {
 
 // Ignorable reports whether an event of a type that is not known may be left out.
 func (e Event) Ignorable() bool { return e.Flags&flagIgnorable != 0 }
+
+// ForReader reports whether the event was made for who reads the log, and is in no file.
+func (e Event) ForReader() bool {
+	return e.Flags&flagReader != 0 || e.Type == HeartbeatEvent || e.Type == HeartbeatV2Event
+}
 
 // Temporary reports whether the statement of a Query event may use temporary tables. In a
 // procedure it is true of all that follow one that did, or that asked for CONNECTION_ID().

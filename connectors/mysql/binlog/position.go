@@ -46,18 +46,28 @@ type Place struct {
 	Server uint32 // its id
 	Made   uint32 // when the file was, in seconds since 1970
 	Time   uint32 // of the last transaction
+	Loose  bool   // the server did not write each transaction to its disk when this was noted
 }
 
-// none stands for no transaction at all: a position's text is never empty.
-const none = "none"
+// none stands for no transaction at all: a position's text is never empty. loose ends
+// the text of a position whose Place is Loose.
+const (
+	none  = "none"
+	loose = ".loose"
+)
 
 // String writes the position for Parse.
 func (p Position) String() string {
-	return fmt.Sprintf("%s %s:%d %d.%d.%d", cmp.Or(p.GTIDs(), none), p.Place.File, p.Place.At, p.Place.Server, p.Place.Made, p.Place.Time)
+	text := fmt.Sprintf("%s %s:%d %d.%d.%d", cmp.Or(p.GTIDs(), none), p.Place.File, p.Place.At, p.Place.Server, p.Place.Made, p.Place.Time)
+	if p.Place.Loose {
+		text += loose
+	}
+	return text
 }
 
 // Parse reads what String wrote. It is ErrPosition for anything else.
 func Parse(text string) (Position, error) {
+	text, isLoose := strings.CutSuffix(text, loose)
 	parts := strings.Split(text, " ")
 	if len(parts) != 3 {
 		return Position{}, ErrPosition
@@ -80,6 +90,7 @@ func Parse(text string) (Position, error) {
 	if n, err := fmt.Sscanf(parts[2], "%d.%d.%d", &p.Place.Server, &p.Place.Made, &p.Place.Time); err != nil || n != 3 {
 		return p, ErrPosition
 	}
+	p.Place.Loose = isLoose
 	return p, nil
 }
 

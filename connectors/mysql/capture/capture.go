@@ -83,6 +83,7 @@ type changeLog struct {
 	position string // where the tables that are read whole begin
 	start    binlog.Position
 	settings logSettings
+	server   uint32 // its id
 	mariadb  bool
 
 	confirmed atomic.Pointer[string]
@@ -185,6 +186,7 @@ func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
 	if l.tables, err = l.source.describe(ctx, c, l.capture.Tables); err != nil {
 		return err
 	}
+	now.Place.Loose, l.server = len(l.settings.loose) > 0, now.Place.Server
 	for _, t := range l.tables {
 		t.fold = l.settings.fold
 	}
@@ -234,7 +236,7 @@ func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Po
 		if err != nil {
 			return driver.E(driver.ErrReplaced, nil, "table %s landed up to a position that is none of a binary log%s", t.table, wayAnew)
 		}
-		if landed != nil && landed.Includes(p) { // it has no changes in between
+		if landed != nil && landed.Includes(p) && !p.Includes(*landed) { // it has no changes in between
 			p = *landed
 		}
 		if t.after = p; t.refused == nil {

@@ -22,6 +22,7 @@ type captured struct {
 	refused error
 	columns []logColumn // as the catalog has them, in the order of the log
 	created int64       // seconds since 1970
+	engine  string      // in lower case
 	fold    bool        // the server ignores case in names of tables
 	// ahead is an ALTER that was found before the reading comes to it.
 	ahead []ahead
@@ -109,7 +110,7 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			one.refused = driver.E(driver.ErrNotFound, nil, "table %s is not there, or this account may not read it", t.Table)
 			continue
 		}
-		one.created = f.created
+		one.created, one.engine = f.created, strings.ToLower(f.engine)
 		for key := range f.keys {
 			if f.foreign != "" || f.shown[key] {
 				continue

@@ -161,7 +161,7 @@ func (s *stream) run(delay time.Duration) error {
 	for {
 		if s.now == nil {
 			over := s.end != nil && s.state.Includes(*s.end) && reached(s.r.place, s.end.Place)
-			if over && s.undo.prepared() == 0 {
+			if over && s.undo.prepared() == 0 && len(s.r.torn) == 0 {
 				return s.resume()
 			}
 			if s.moved && (time.Since(s.since) >= delay && (s.ours || time.Since(s.since) >= idlePause) || s.read >= bytes) {
@@ -176,6 +176,9 @@ func (s *stream) run(delay time.Duration) error {
 		e, err := s.r.next(s.ctx)
 		if err == io.EOF { // which it should wait at
 			err = driver.E(driver.ErrUnreachable, nil, "the server ended the sending of its binary log at %s: it was begun anew there (RESET MASTER), or the server is about to end", s.r.place.File)
+		}
+		if err == nil && !beginsFile(e) {
+			err = s.tornFile()
 		}
 		if err == nil {
 			err = s.event(e)
@@ -334,7 +337,7 @@ func (s *stream) over(e binlog.Event) error {
 // placed returns the place in the files that the reader has reached.
 func (s *stream) placed(at uint32) binlog.Place {
 	place := s.r.place
-	place.Server, place.Time = s.l.start.Place.Server, max(at, s.state.Place.Time)
+	place.Server, place.Time, place.Loose = s.l.server, max(at, s.state.Place.Time), len(s.l.settings.loose) > 0
 	return place
 }
 

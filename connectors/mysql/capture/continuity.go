@@ -36,7 +36,7 @@ func (l *changeLog) checkContinues(ctx context.Context, c *session.Session) erro
 		return err
 	}
 	r.close()
-	return nil
+	return l.tornBefore(ctx, r.place.File)
 }
 
 // checkPlace makes sure that the log, which ends at now, has the transactions before a

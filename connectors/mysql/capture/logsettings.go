@@ -21,12 +21,13 @@ type logSettings struct {
 	slave                            string        // MariaDB: its position as a replica, "" if it never was one
 	fold                             bool          // the server ignores case in names of tables
 	kept                             time.Duration // how long it keeps files of the log, 0 for ever
+	loose                            []string      // settings by which a crash may part the log from the tables
 }
 
 // askLogSettings asks the server for its settings.
 func askLogSettings(ctx context.Context, c *session.Session) (l logSettings, err error) {
 	var days float64
-	err = c.Query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos')", func(row []*string) error {
+	err = c.Query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options', 'gtid_mode', 'server_id', 'expire_logs_days', 'binlog_expire_logs_seconds', 'lower_case_table_names', 'log_slave_updates', 'log_replica_updates', 'gtid_slave_pos', 'sync_binlog', 'innodb_flush_log_at_trx_commit')", func(row []*string) error {
 		value := session.Text(row[1])
 		switch session.Text(row[0]) {
 		case "log_bin":
@@ -47,6 +48,14 @@ func askLogSettings(ctx context.Context, c *session.Session) (l logSettings, err
 			l.slave = value
 		case "lower_case_table_names":
 			l.fold = value != "0"
+		case "sync_binlog":
+			if value != "1" && c.MariaDB { // MySQL's tables know the GTIDs that the log lost
+				l.loose = append(l.loose, "sync_binlog is "+value)
+			}
+		case "innodb_flush_log_at_trx_commit":
+			if value != "1" && value != "3" { // MariaDB: 3 writes more often yet
+				l.loose = append(l.loose, "innodb_flush_log_at_trx_commit is "+value)
+			}
 		case "expire_logs_days":
 			_, _ = fmt.Sscan(value, &days)
 		case "binlog_expire_logs_seconds":

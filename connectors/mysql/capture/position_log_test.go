@@ -131,6 +131,9 @@ func TestLogThatDoesNotGoOn(t *testing.T) {
 		}
 		execute(t, db, "INSERT INTO t VALUES (20, 'x')")
 		f.catchUp()
+		if place, err := binlog.Parse(f.landed); err != nil || place.Place.Server != 7 || place.Place.File == "other.000099" {
+			t.Errorf("the position is not one of the server that took over: %s", f.landed)
+		}
 	})
 }
 

@@ -27,6 +27,8 @@ type replica struct {
 	read  binlog.Reader
 	place binlog.Place // of the event that came last
 	began bool         // an event of a file came
+	over  bool         // the server ended the file itself
+	torn  []string     // files that it did not end
 }
 
 // holdLimit is how many seconds the server waits for us to take what it sends. Nothing
@@ -104,12 +106,19 @@ func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 	if err != nil {
 		return e, r.explain(ctx, err)
 	}
+	if !e.ForReader() {
+		r.over = e.Type == binlog.RotateEvent || e.Type == binlog.StopEvent
+	}
 	switch e.Type {
 	case binlog.RotateEvent:
-		if r.place.File, r.place.At, err = e.Rotate(); err != nil {
+		file, at, err := e.Rotate()
+		if err != nil {
 			return e, r.explain(ctx, err)
 		}
-		r.place.Made = 0
+		if r.began && !r.over && file != r.place.File {
+			r.torn = append(r.torn, r.place.File)
+		}
+		r.place.File, r.place.At, r.place.Made = file, at, 0
 	case binlog.FormatEvent:
 		r.began, r.place.Made, r.place.Server = true, e.Time, e.Server
 	}

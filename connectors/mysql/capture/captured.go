@@ -92,7 +92,7 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	merged := map[string]string{} // tables that others write to, by their names
 	for name, f := range all {
 		if strings.EqualFold(f.engine, "MRG_MyISAM") {
-			created, err := s.created(ctx, c, driver.Table{Namespace: s.pool.Settings.Database, Name: name})
+			created, _, err := s.created(ctx, c, driver.Table{Namespace: s.pool.Settings.Database, Name: name})
 			if err != nil {
 				return nil, err
 			}
@@ -100,6 +100,10 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 				merged[n.Table] = name
 			}
 		}
+	}
+	shows, err := s.showsKeys(ctx, c)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]*captured, len(tables))
 	for i, t := range tables {
@@ -111,18 +115,17 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			continue
 		}
 		one.created, one.engine = f.created, strings.ToLower(f.engine)
-		for key := range f.keys {
-			if f.foreign != "" || f.shown[key] {
-				continue
-			}
-			created, err := s.created(ctx, c, t.Table)
+		told := true // what its foreign keys do
+		if f.foreign == "" && (!shows && f.kind == "BASE TABLE" || len(f.shown) < len(f.keys)) {
+			created, ok, err := s.created(ctx, c, t.Table)
 			if err != nil {
 				return nil, err
 			}
-			f.foreign = created.Cascades
-			break
+			f.foreign, told = created.Cascades, ok
 		}
-		one.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
+		if one.refused = unfit(t.Table, f.kind, f.engine, f.foreign); one.refused == nil && !told {
+			one.refused = driver.E(driver.ErrPermission, nil, "table %s may have columns and foreign keys that this account is not shown, and by a key with CASCADE or SET NULL the server changes rows without a word in the log: GRANT SELECT on the whole table", t.Table)
+		}
 		if by := merged[t.Name]; by != "" && one.refused == nil {
 			one.refused = driver.E(driver.ErrUnsupported, nil, "table %s is a part of %s, by whose name the log has rows that are written through it; %s", t.Table, by, elsewhere(t.Table))
 		}
@@ -168,9 +171,24 @@ func cascades(rule string) bool {
 	return rule == "CASCADE" || rule == "SET NULL" || rule == "SET DEFAULT"
 }
 
-// created returns what the definition of a table says. It says nothing if that may not be
-// seen: a table is refused whose columns may not all be read.
-func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Table) (created binlog.Created, err error) {
+// showsKeys reports whether the catalog names each foreign key of each table. MariaDB
+// hides those of a table from an account with rights to single columns alone, even if
+// those are all that there are. The rights of a role are not looked at.
+func (s *Capturer) showsKeys(ctx context.Context, c *session.Session) (shows bool, err error) {
+	if !c.MariaDB {
+		return true, nil
+	}
+	const ours = "PRIVILEGE_TYPE = 'SELECT' AND GRANTEE = CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''')"
+	err = c.Query(ctx, "SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE "+ours+" UNION ALL SELECT 1 FROM information_schema.SCHEMA_PRIVILEGES WHERE "+ours+" AND "+session.Literal(s.pool.Settings.Database)+" LIKE TABLE_SCHEMA", func([]*string) error {
+		shows = true
+		return nil
+	})
+	return shows, err
+}
+
+// created returns what the definition of a table says, and false if this account may not
+// see it.
+func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Table) (created binlog.Created, seen bool, err error) {
 	err = c.Run(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
 		created = binlog.ParseCreated(session.Text(row[1]), t.Namespace)
 		return nil
@@ -178,9 +196,9 @@ func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Tab
 	var server *mysql.MySQLError
 	switch {
 	case err == nil, errors.As(err, &server):
-		return created, nil
+		return created, err == nil || !errors.Is(c.Explain(ctx, err, ""), driver.ErrPermission), nil
 	}
-	return created, c.Explain(ctx, err, "")
+	return created, false, c.Explain(ctx, err, "")
 }
 
 // unfit says why the log does not have all changes of a table, nil if it has.

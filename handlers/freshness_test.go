@@ -3,12 +3,15 @@ package handlers
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
 	"headwater/bus/command"
 	"headwater/bus/event"
+	"headwater/connectors/driver"
 	"headwater/handlers/landing"
+	"headwater/projections"
 )
 
 // TestFreshness: a table is complete up to when the last read of it began that
@@ -56,5 +59,55 @@ func TestFreshness(t *testing.T) {
 		if (r.FreshUntil != nil) != (r.Status == tableCompleted) {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+// TestFreshnessByAnotherClock: the source's clock may be ahead or behind. What has landed
+// is told by ours, so that a sync beside one that goes on neither ends before its rows have
+// landed, nor waits until the other clock comes round.
+func TestFreshnessByAnotherClock(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			o := quick()
+			o.PositionEvery = 20 * time.Millisecond
+			w, l := newLog(t, o, "orders")
+			l.ahead = ahead
+			gate := make(chan struct{}, 1)
+			gate <- struct{}{}
+			l.onFlush = func(int) error {
+				select {
+				case <-gate:
+					gate <- struct{}{}
+				case <-t.Context().Done():
+				}
+				return nil
+			}
+			go w.handlers.RunSchedules(t.Context())
+			w.continuously(false)
+			changes := func() *event.Changes {
+				source, err := w.store.Source(w.address)
+				w.check(err)
+				c := event.Changes{}
+				if source.Changes != nil {
+					c = source.Changes.Changes
+				}
+				if c.FreshUntil != nil && c.FreshUntil.After(time.Now()) {
+					t.Fatalf("complete until %s, which is to come", c.FreshUntil)
+				}
+				return &c
+			}
+			w.eventually("the log to be followed", func() bool { return changes().FreshUntil != nil })
+			l.do("orders", driver.OpInsert, 1, "landed")
+			w.eventually("it to be told of", func() bool { return changes().CommittedAt != nil })
+			<-gate
+			l.do("orders", driver.OpInsert, 2, "not yet landed")
+			time.AfterFunc(time.Second, func() { gate <- struct{}{} })
+			if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted {
+				t.Errorf("a sync beside it: %s %+v", op.Status, op.Targets)
+			}
+			if !maps.Equal(w.holds("orders"), l.all()["orders"]) {
+				t.Error("a sync beside it ended before its rows had landed")
+			}
+		})
 	}
 }

@@ -32,6 +32,7 @@ type logged struct {
 	captures []driver.Capture
 	releases int
 	retained int64
+	ahead    time.Duration // of the server's clock, before ours
 	// Hooks: they come before what they are called for. nil lets it pass.
 	onCapture func(driver.Capture) error
 	onFlush   func(n int) error
@@ -79,7 +80,7 @@ func (l *logged) do(table string, op driver.Op, id int64, note string) {
 	default:
 		t.rows[id] = note
 	}
-	l.log = append(l.log, happened{table, op, id, note, time.Now()})
+	l.log = append(l.log, happened{table, op, id, note, time.Now().Add(l.ahead)})
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -307,7 +308,7 @@ func (s *loggedSession) flush(ctx context.Context, r extract.ChangesRequest, som
 			if h.table != t.Table.Name || from+n < s.begin[h.table] {
 				continue
 			}
-			switch f.Committed = h.at; h.op {
+			switch f.Committed, f.Fresh = h.at, h.at.Add(-s.l.ahead); h.op {
 			case driver.OpInsert:
 				c.Inserted++
 			case driver.OpUpdate:

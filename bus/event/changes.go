@@ -10,8 +10,8 @@ type Changes struct {
 	// clock; absent before the first.
 	CommittedAt *time.Time `json:"committed_at,omitempty"`
 	// FreshUntil is the time up to which the lake is complete, by the worker's clock:
-	// when it had landed everything up to the end of the log, else CommittedAt. It is
-	// absent until all tables have been read.
+	// when it had landed everything up to the end of the log, else CommittedAt as that clock
+	// showed it, whatever the source's does. It is absent until all tables have been read.
 	FreshUntil *time.Time `json:"fresh_until,omitempty"`
 	// At is when the source was asked about the rest of its log; absent before the
 	// first time. Sizes are absent if the source does not report them.

@@ -133,9 +133,12 @@ type Changes struct {
 	// Committed is when the last transaction before Resume was committed, by the
 	// server's clock; zero if that is not known.
 	Committed time.Time
-	Standing  *Standing
-	Bytes     int64 // about how much the source sent
-	Notes     []string
+	// Fresh is a time by this machine's clock: whatever the server had committed before
+	// it lies before Resume. It is zero if that is not known.
+	Fresh    time.Time
+	Standing *Standing
+	Bytes    int64 // about how much the source sent
+	Notes    []string
 }
 
 // End is the end of a transaction.
@@ -148,7 +151,7 @@ type End struct {
 // Standing says how far a reader of a log is behind, and what that costs its
 // server. Sizes are in bytes, -1 if the server does not say.
 type Standing struct {
-	At       time.Time     `json:"at"`
+	At       time.Time     `json:"at"`                // by this machine's clock, before the server was asked: what is committed later may lie behind End
 	Position string        `json:"position"`          // that was confirmed last
 	End      string        `json:"end,omitempty"`     // of the server's log
 	Behind   int64         `json:"behind_bytes"`      // from Position to End

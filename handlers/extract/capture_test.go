@@ -108,7 +108,7 @@ func (l *fakeLog) Changes(ctx context.Context) iter.Seq2[driver.Changes, error] 
 		at := 0
 		resume := func() bool {
 			at++
-			return yield(driver.Changes{Resume: fmt.Sprint(at), Committed: time.Unix(int64(at), 0)}, nil)
+			return yield(driver.Changes{Resume: fmt.Sprint(at), Committed: time.Unix(int64(at), 0), Fresh: time.Unix(int64(at)+9, 0)}, nil)
 		}
 		for n := 0; n < 100; n += 10 {
 			end := []driver.End{{Rows: 10, Position: fmt.Sprint(at + 1), Committed: time.Unix(1, 0)}}
@@ -229,7 +229,7 @@ func TestChanges(t *testing.T) {
 			t.Fatalf("%d changes in %d flushes", rows, len(flushes))
 		}
 		for i, f := range flushes {
-			if want := fmt.Sprint(min(i+1, 6)); f.Position != want || f.Final != (i == 6) || f.Committed.Unix() != int64(min(i+1, 6)) {
+			if want := fmt.Sprint(min(i+1, 6)); f.Position != want || f.Final != (i == 6) || f.Committed.Unix() != int64(min(i+1, 6)) || f.Fresh.Unix() != f.Committed.Unix()+9 {
 				t.Errorf("flush %d is %+v, want position %s", i, f, want)
 			}
 			if i == 6 {

@@ -87,7 +87,8 @@ type ChangesMessage struct {
 // message is a Flush that is Final.
 type Flush struct {
 	Position  string
-	Committed time.Time      // when the last transaction was committed at the source, zero if not known
+	Committed time.Time      // when the last transaction was committed, by the source's clock, zero if not known
+	Fresh     time.Time      // by this machine's clock: what the source had committed before it lies before Position; zero if not known
 	Tables    []TableChanges // those that changed
 	Final     bool
 }

@@ -157,7 +157,7 @@ func (s *stream) run(ctx context.Context) error {
 	if err != nil {
 		return s.why(ctx, err)
 	}
-	return s.send(ctx, ChangesMessage{Flush: &Flush{Position: s.resume, Committed: s.last.Committed, Final: true}})
+	return s.send(ctx, ChangesMessage{Flush: &Flush{Position: s.resume, Committed: s.last.Committed, Fresh: s.last.Fresh, Final: true}})
 }
 
 // why returns why the reading ends, which was ended with a cause or fails with err.
@@ -255,7 +255,7 @@ func (s *stream) flush(ctx context.Context, c driver.Changes) error {
 		return err
 	}
 	s.resume, s.last, s.open = c.Resume, c, false
-	f := &Flush{Position: c.Resume, Committed: c.Committed}
+	f := &Flush{Position: c.Resume, Committed: c.Committed, Fresh: c.Fresh}
 	var batches []*collapse.Batch
 	var of []*streamed
 	for i, t := range s.tables {

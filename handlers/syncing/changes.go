@@ -23,6 +23,9 @@ func (a *attempt) capture(ctx, work context.Context, stop context.CancelCauseFun
 	f := &follower{attempt: a, base: ctx, stop: stop, reader: sourcelog.ReaderOf(a.j.Address), conn: conn, known: map[string]*tableRun{}, met: map[string]bool{}, passed: map[string]bool{}, unlogged: map[string]time.Time{}}
 	f.at.landed, f.at.told, f.at.lagging = a.source.Changes.Position, a.source.Changes.Position, a.source.Changes.Lagging
 	f.at.committed, f.at.fresh = orZero(a.source.Changes.CommittedAt), orZero(a.source.Changes.FreshUntil)
+	if f.at.fresh.After(time.Now()) {
+		f.at.fresh = time.Time{} // of a clock that was ahead
+	}
 	defer f.close()
 	defer func() { f.forsake(err) }()
 	defer func() { a.changes = f.at.changes() }()

@@ -77,7 +77,7 @@ func (f *follower) stream(work context.Context) error {
 // then writes the position to the history and confirms it to the source. A failure of one
 // table sets that one aside; any other ends the round.
 func (f *follower) flush(ctx context.Context, m *extract.Flush) error {
-	fresh := m.Committed
+	fresh := m.Fresh
 	if m.Final && f.follows == 0 {
 		fresh = f.began
 	}

@@ -17,6 +17,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/binlog"
 	"headwater/connectors/mysql/session"
+	"headwater/connectors/sqldb"
 )
 
 // logEnd returns where the log ends. It asks for the GTIDs last, so that they include
@@ -88,6 +89,7 @@ type changeLog struct {
 
 	confirmed atomic.Pointer[string]
 	came      atomic.Pointer[binlog.Position] // the last place to resume
+	clock     sqldb.Clock                     // the server's
 
 	mu     sync.Mutex
 	side   *session.Session // for questions while the log is read

@@ -119,15 +119,14 @@ func (l *changeLog) read(ctx context.Context, out chan<- driver.Changes) (err er
 			err = driver.E(driver.ErrBadData, nil, "the binary log, transaction %s: an event is malformed", s.gtid)
 		}
 	}()
-	if !l.capture.Continuous {
-		err := l.aside(ctx, func(c *session.Session) error {
-			end, err := logEnd(ctx, c)
+	if err = l.aside(ctx, func(c *session.Session) error {
+		end, err := l.end(ctx, c, time.Now())
+		if !l.capture.Continuous {
 			s.end = &end
-			return err
-		})
-		if err != nil {
-			return err
 		}
+		return err
+	}); err != nil {
+		return err
 	}
 	pause := min(max(delay/4, minPause), maxPause, max(l.source.pool.Limits.Idle/4, minPause))
 	if s.r, err = l.source.follow(ctx, l.start, replicaID(l.capture, "read"), true, pause); err != nil {
@@ -356,7 +355,7 @@ func (s *stream) resume() error {
 	s.moved, s.ours, s.read = false, false, 0
 	at := s.state.Clone()
 	s.l.came.Store(&at)
-	return s.send(driver.Changes{Resume: s.state.String(), Committed: s.ended})
+	return s.send(driver.Changes{Resume: s.state.String(), Committed: s.ended, Fresh: s.l.clock.Ours(s.ended)})
 }
 
 // flush gives the batches of all tables.

@@ -186,7 +186,7 @@ func TestContinuousChanges(t *testing.T) {
 	written := make(chan time.Time, 1)
 	time.AfterFunc(1500*time.Millisecond, func() {
 		written <- time.Now()
-		_, _ = db.ExecContext(ctx, "INSERT INTO t SELECT seq, 'x' FROM seq_1_to_100; INSERT INTO t VALUES (1000, 'y')")
+		_, _ = db.ExecContext(ctx, "INSERT INTO t SELECT seq, 'x' FROM seq_1_to_100; SET timestamp = UNIX_TIMESTAMP() + 3600; INSERT INTO t VALUES (1000, 'y'); SET timestamp = DEFAULT")
 	})
 	rows := 0
 	for c, err := range log.Changes(ctx) {
@@ -201,6 +201,10 @@ func TestContinuousChanges(t *testing.T) {
 			continue
 		}
 		began := <-written
+		// The session says that it is an hour later: nothing is complete up to then.
+		if late := time.Since(c.Fresh); c.Fresh.IsZero() || late < 0 || time.Until(c.Committed) < 59*time.Minute {
+			t.Errorf("committed %s, complete until %s", c.Committed, c.Fresh)
+		}
 		if took := time.Since(began); took > 9*time.Second || rows != 101 { // without a delay of its own it would be 10 s
 			t.Errorf("a place to resume came with %d rows after %s", rows, took)
 		}

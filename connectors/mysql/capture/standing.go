@@ -32,7 +32,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	st := driver.Standing{Position: text, Behind: -1, Left: -1}
 	err := l.aside(ctx, func(c *session.Session) error {
 		st.At = time.Now() // what is committed later may be missing in the answer
-		end, err := logEnd(ctx, c)
+		end, err := l.end(ctx, c, st.At)
 		if err != nil {
 			return err
 		}
@@ -65,6 +65,15 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 		st.Message = "The server keeps its binary log until somebody deletes it (PURGE BINARY LOGS)."
 	}
 	return st, err
+}
+
+// end returns where the log ends, asked at a time of ours, and compares the clocks.
+func (l *changeLog) end(ctx context.Context, c *session.Session, asked time.Time) (binlog.Position, error) {
+	end, err := logEnd(ctx, c)
+	if err == nil {
+		l.clock.Compare(asked, time.Unix(int64(end.Place.Time)+1, 0)) // it tells whole seconds
+	}
+	return end, err
 }
 
 // bytesBetween returns how many bytes of the log lie between two places, -1 if the list

@@ -11,6 +11,7 @@ import (
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/moment"
 	"headwater/connectors/postgres/session"
+	"headwater/connectors/sqldb"
 )
 
 // control asks the server questions over a session of its own, while the log is streamed
@@ -20,6 +21,7 @@ type control struct {
 	mu      sync.Mutex
 	session *session.Session // nil until the first question, and after the connection was lost
 	closed  bool
+	clock   sqldb.Clock // the server's
 }
 
 // ask runs statements and hands each row to f, as Session.Run does. It connects if there
@@ -131,7 +133,8 @@ type slotRow struct {
 	invalid            string // why the server has invalidated it, "" if it has not
 	temporary          bool
 	end                pglogrepl.LSN
-	at                 time.Time
+	asked              time.Time // by our clock, before the server looked
+	at                 time.Time // by the server's clock
 }
 
 const ofSlot = `
@@ -144,10 +147,12 @@ FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
 
 // slot returns a slot, nil if there is none.
 func (k *control) slot(ctx context.Context, name string) (found *slotRow, err error) {
+	asked := time.Now()
 	err = k.ask(ctx, fmt.Sprintf(ofSlot, session.Literal(name)), func(_ int, row [][]byte) error {
 		found = &slotRow{plugin: string(row[0]), database: string(row[1]), logical: session.Truth(row[2]), activePID: session.Number(row[3]), activeBy: string(row[4]),
 			restart: lsnOf(row[5]), confirmed: lsnOf(row[6]), state: string(row[7]), left: session.Number(row[8]), invalid: string(row[9]),
-			temporary: session.Truth(row[10]), end: lsnOf(row[11]), at: time.UnixMicro(session.Number(row[12])).UTC(), activeFrom: string(row[13])}
+			temporary: session.Truth(row[10]), end: lsnOf(row[11]), asked: asked, at: time.UnixMicro(session.Number(row[12])).UTC(), activeFrom: string(row[13])}
+		k.clock.Compare(asked, found.at)
 		return nil
 	})
 	return found, err

@@ -37,7 +37,7 @@ func mistakes() []mistake {
 		{"UnchangedToast", familyToast}, {"ConfirmedIsWhatLanded", familyConfirmed}, {"AfterACrash", familyCrash}, {"IdleSlot", familyIdle},
 		{"HandOver", familyHandOver}, {"LostSnapshot", familySnapshot}, {"KeyChange", familyKey}, {"Truncate", familyTruncate}, {"Partitions", familyPartitions},
 		{"GeneratedColumns", familyGenerated}, {"Altered", familyAltered}, {"AlteredAgain", familyAlteredAgain}, {"SlotLost", familySlotLost}, {"SlotTaken", familySlotTaken}, {"SlotOfAnother", familySlotOfAnother}, {"SlotElsewhere", familySlotElsewhere}, {"Released", familyReleased},
-		{"PublicationByHand", familyPublication}, {"WholeIdentity", familyWhole}, {"Prepared", familyPrepared}, {"Standing", familyStanding}, {"BadValue", familyBadValue}, {"LongChange", familyLongChange},
+		{"PublicationByHand", familyPublication}, {"WholeIdentity", familyWhole}, {"Prepared", familyPrepared}, {"Standing", familyStanding}, {"OtherClock", familyOtherClock}, {"BadValue", familyBadValue}, {"LongChange", familyLongChange},
 	}
 }
 

@@ -58,7 +58,7 @@ func (f *follower) place() error {
 		}
 	}
 	f.log.waiting.add(place{at: uint64(f.reached), first: f.first})
-	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Notes: append(f.notes, f.told()...)}
+	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Fresh: f.log.control.clock.Ours(f.last), Notes: append(f.notes, f.told()...)}
 	f.notes, f.placed, f.placedAt, f.pending, f.read, f.first = nil, f.reached, f.now(), false, 0, time.Time{}
 	return f.emit(c)
 }

@@ -410,7 +410,8 @@ func familyStanding(t *testing.T, server *servers.Server, db *sql.DB) {
 	if len(told) < 2 || told[0].Behind < 1_000_000 || told[len(told)-1].Behind > 100_000 {
 		t.Errorf("told at the begin and the end: %+v", told)
 	}
-	if s, err = log.Standing(t.Context()); err != nil || s.Delay != 0 || s.Behind > 100_000 {
+	before := time.Now()
+	if s, err = log.Standing(t.Context()); err != nil || s.Delay != 0 || s.Behind > 100_000 || s.At.Before(before) || s.At.After(time.Now()) {
 		t.Errorf("after it is confirmed: %+v, %v", s, err)
 	}
 }

@@ -29,6 +29,7 @@ type dbTable struct {
 	sql          string // that made it
 	withoutRowid bool
 	computed     bool // some columns are
+	indexed      bool // its key is not the row number: it has an index
 	columns      []dbColumn
 	notes        []string
 }
@@ -88,6 +89,16 @@ func (s *source) describe(ctx context.Context, t *dbTable) error {
 	})
 	if err != io.EOF {
 		return s.failed(ctx, err, "reading the columns of "+t.name)
+	}
+	if rowidAlias(*t, t.keys()) != "" {
+		// INTEGER PRIMARY KEY DESC is no alias of the row number, and may be NULL.
+		err := s.rows(ctx, "PRAGMA main.index_list("+quote(t.name)+")", nil, func(row []sqldriver.Value) error {
+			t.indexed = t.indexed || asText(row[3]) == "pk"
+			return nil
+		})
+		if err != io.EOF {
+			return s.failed(ctx, err, "reading the columns of "+t.name)
+		}
 	}
 	return s.evaluated(ctx, t)
 }
@@ -254,7 +265,7 @@ func (s *source) chooseCursor(table *driver.Table, t dbTable, rowid string, gues
 
 // rowidAlias returns the column that is the row number, "" if there is none.
 func rowidAlias(t dbTable, keys []dbColumn) string {
-	if len(keys) == 1 && !t.withoutRowid && strings.EqualFold(keys[0].declared, "INTEGER") {
+	if len(keys) == 1 && !t.withoutRowid && !t.indexed && strings.EqualFold(keys[0].declared, "INTEGER") {
 		return keys[0].name
 	}
 	return ""

@@ -33,18 +33,11 @@ func (s *source) stored(ctx context.Context, found dbTable, names []string) (*st
 		return nil, nil
 	}
 	d := &stored{source: s, table: found, alias: -1, row: make([]btree.Value, len(names)), missing: map[int]btree.Value{}, rowidSQL: rowidName(found)}
-	root, keyed := int64(0), false
+	root := int64(0)
 	err := s.rows(ctx, "SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND name = ?1", []sqldriver.NamedValue{{Ordinal: 1, Value: found.name}}, func(row []sqldriver.Value) error {
 		root, _ = row[0].(int64)
 		return nil
 	})
-	if err == io.EOF {
-		// INTEGER PRIMARY KEY DESC is no alias of the row number: it has an index.
-		err = s.rows(ctx, "PRAGMA main.index_list("+quote(found.name)+")", nil, func(row []sqldriver.Value) error {
-			keyed = keyed || asText(row[3]) == "pk"
-			return nil
-		})
-	}
 	if err != io.EOF {
 		return nil, s.failed(ctx, err, "reading the schema of "+found.name)
 	}
@@ -59,7 +52,7 @@ func (s *source) stored(ctx context.Context, found dbTable, names []string) (*st
 		if at < 0 {
 			continue
 		}
-		if c.name == alias && !keyed {
+		if c.name == alias {
 			d.alias = at
 		}
 		if realAffinity(c.declared) {

@@ -165,6 +165,21 @@ func TestValuesThatFitNoOtherType(t *testing.T) {
 	}
 }
 
+// INTEGER PRIMARY KEY DESC is not the row number, so it may be NULL.
+func TestKeysThatMayBeNull(t *testing.T) {
+	files, _ := create(t, "a.db", `CREATE TABLE t (id INTEGER PRIMARY KEY DESC, v)`, `INSERT INTO t VALUES (7, 1), (NULL, 2)`, `CREATE TABLE u (id INTEGER, v, PRIMARY KEY (id DESC))`)
+	var src driver.Source
+	found, _ := discovered(t, func() driver.Source { src, _ = open(t, files, `{"path":"a.db"}`, driver.Limits{}); return src })
+	for name, null := range map[string]bool{"t": true, "u": false} {
+		if id, _ := found[name].Column("id"); id.Nullable != null {
+			t.Errorf("%s: the key may be NULL: %v, want %v", name, id.Nullable, null)
+		}
+	}
+	if rows, _, err := read(t, src, found["t"], driver.Cursor{}); err != nil || len(rows) != 2 {
+		t.Errorf("%v, %v", rows, err)
+	}
+}
+
 func TestColumnIdentity(t *testing.T) {
 	files, dir := create(t, "a.db", `CREATE TABLE t (id INTEGER PRIMARY KEY, a INT DEFAULT 5, b INT, c INT AS (a + 1))`)
 	before, _ := discovered(t, func() driver.Source { s, _ := open(t, files, `{"path":"a.db"}`, driver.Limits{}); return s })

@@ -3,6 +3,7 @@ package file_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"headwater/connectors/driver"
@@ -13,6 +14,70 @@ import (
 type versions struct {
 	name, first, then, settings string
 	want                        string // of the second
+}
+
+// A file that is one object with nothing of the records that were in it is an error or a
+// notice: it does not replace them. A file without a byte among others is told of.
+func TestAFileThatIsAnotherThing(t *testing.T) {
+	for name, c := range map[string]struct{ name, first, then, settings, says string }{
+		"an error":                       {"f.json", `[{"id":1,"v":2},{"id":2,"v":3}]`, `{"error":"not found"}`, "", "ndjson"},
+		"nothing":                        {"f.json", `[{"id":1,"v":2}]`, `{}`, "", "ndjson"},
+		"null in place of the list":      {"f.json", `{"items":[{"id":1}]}`, `{"items":null}`, "", "ndjson"},
+		"an error in a file of lines":    {"f.ndjson", "{\"id\":1}\n{\"id\":2}\n", `{"error":"not found"}`, "", "ndjson"},
+		"one record of those":            {"f.json", `[{"id":1,"v":2},{"id":2,"v":3}]`, `{"id":3}`, "", ""},
+		"an envelope of those":           {"f.json", `[{"id":1,"v":2},{"id":2,"v":3}]`, `{"items":[{"id":3}]}`, "", ""},
+		"said to be a record":            {"f.json", "{\"id\":1}\n{\"id\":2}\n", `{"total":7}`, `,"format":"ndjson"`, ""},
+		"the first records of the table": {"f.json", `[]`, `{"id":1}`, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files, dir := folder(t, map[string]string{c.name: c.first})
+			settings := `{"path":"` + c.name + `"` + c.settings + `}`
+			src, err := open(t, files, settings, driver.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := src.Discover(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, c.name), []byte(c.then), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			src.(driver.Knower).Know(before)
+			_, err = src.Discover(t.Context())
+			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%v; want %q", err, c.says)
+			}
+		})
+	}
+}
+
+// Text that is not UTF-8 behind the sample asks for the encoding: no type of a column helps.
+func TestTextOfAnotherEncodingBehindTheSample(t *testing.T) {
+	files, _ := folder(t, map[string]string{"a.csv": "id,name\n" + strings.Repeat("1,Ann\n", 500_000) + "3,J\xfcrgen\n"})
+	src, err := open(t, files, `{"path":"a.csv","sample_rows":2}`, driver.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := src.Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = read(t, src, tables[0], driver.Cursor{}); err == nil || !strings.Contains(err.Error(), "row 500001") || !strings.Contains(err.Error(), "connection_config.encoding") {
+		t.Errorf("%v; want a refusal that names the row and the encoding", err)
+	}
+}
+
+func TestFilesWithoutAByteAreTold(t *testing.T) {
+	files, _ := folder(t, map[string]string{"in/a.csv": "id\n1\n", "in/b.csv": "id\n2\n", "in/c.csv": ""})
+	src, err := open(t, files, `{"path":"in"}`, driver.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := src.Discover(t.Context())
+	if err != nil || len(tables) != 1 || !strings.Contains(strings.Join(tables[0].Notes, "\n"), "without a byte have no rows: in/c.csv") {
+		t.Errorf("%+v, %v", tables, err)
+	}
 }
 
 // What was guessed when a file was connected is not guessed otherwise later, by

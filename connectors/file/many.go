@@ -131,12 +131,13 @@ func alike(files []looked) bool {
 // of.
 func (s *source) asOne(g group, files []looked) (driver.Table, error) {
 	table := driver.Table{Name: g.name, Kind: "file", Identity: manyFiles + s.settings.Path, Blank: true}
-	var bad []string
+	var bad, empty []string
 	read := 0
 	failed := input.Empty(s.settings.Path, "in every file")
 	for _, f := range files {
 		err := f.err
 		if errors.Is(err, input.ErrEmpty) {
+			empty = append(empty, f.entry.path)
 			continue // a day without a row
 		}
 		if err == nil {
@@ -159,11 +160,24 @@ func (s *source) asOne(g group, files []looked) (driver.Table, error) {
 	if read == 0 {
 		return table, failed
 	}
+	if len(empty) > 0 {
+		table.Notes = append(table.Notes, emptyFiles(empty))
+	}
 	if len(bad) > 0 {
 		table.Notes = append(table.Notes, badFiles(bad))
 	}
 	s.addPlaces(&table, g)
 	return table, formats.Finish(&table, &s.settings.Settings, s.limits)
+}
+
+// emptyFiles says for people which files have no byte: of one that is being written, or
+// was cut, that is not all.
+func emptyFiles(empty []string) string {
+	more := ""
+	if n := len(empty) - mostToldOfFiles; n > 0 {
+		empty, more = empty[:mostToldOfFiles], fmt.Sprintf(", and %d more", n)
+	}
+	return fmt.Sprintf("Files without a byte have no rows: %s%s.", strings.Join(empty, ", "), more)
 }
 
 // badFiles says for people which files were left out.

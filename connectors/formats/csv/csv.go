@@ -176,6 +176,9 @@ func (f *File) explain(err error, before int64, t driver.Table) error {
 		if c.Type.Kind == driver.JSON {
 			return driver.E(at.kind, nil, "%s, row %d: column %q holds a value that is not JSON; set connection_config.column_types.%s to \"string\"", f.input.Name, row, c.Name, c.Name)
 		}
+		if c.Type.Kind == driver.String {
+			return driver.E(at.kind, nil, "%s, row %d: column %q holds text that is not UTF-8; set connection_config.encoding to what it is, such as \"windows-1252\", or bad_rows to \"skip\"", f.input.Name, row, c.Name)
+		}
 		return driver.E(at.kind, nil, "%s, row %d: column %q holds a value that is not %s (or not UTF-8); set connection_config.sample_rows to -1 to have every row looked at, or connection_config.column_types.%s to \"string\"", f.input.Name, row, c.Name, c.Type, c.Name)
 	}
 	return driver.E(at.kind, nil, "%s, row %d: %v", f.input.Name, row, at.err)

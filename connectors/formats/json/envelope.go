@@ -67,6 +67,34 @@ func locate(object []byte, name string, known *input.Known) (located, error) {
 	return located{single: true, lists: found.lists}, nil
 }
 
+// unlike refuses a file that is one object with nothing of the records that the table
+// had: an error or a notice in place of the data would replace them all.
+func unlike(in *input.Input, object []byte) error {
+	if in.Known == nil || in.Settings.Format == "ndjson" || in.Settings.RecordsPath != "" || object[0] != '{' {
+		return nil
+	}
+	before := slices.DeleteFunc(slices.Clone(in.Known.Names), func(name string) bool { return name == records.Extra })
+	at, err := locate(object, in.Table, in.Known)
+	if len(before) == 0 || err != nil || !at.single {
+		return nil // told of elsewhere
+	}
+	var fields []string
+	for key := range records.Fields(object) {
+		if fields = append(fields, string(key)); slices.Contains(before, string(key)) {
+			return nil
+		}
+	}
+	return driver.E(driver.ErrBadData, nil, "%s is one object with the fields %s, where there were records with the columns %s; it may be an error in place of the data. If it is a record, set connection_config.format to \"ndjson\"",
+		in.Name, firstFew(fields), firstFew(before))
+}
+
+func firstFew(names []string) string {
+	if len(names) > 5 {
+		return strings.Join(names[:5], ", ") + ", ..."
+	}
+	return strings.Join(names, ", ")
+}
+
 // places are the lists of objects in an object.
 type places struct {
 	path  []string   // of the records, nil where the object is one itself

@@ -82,6 +82,11 @@ func eachValue(in *input.Input, each func([]byte) error) error {
 	st.row = in.Limits.MaxRowBytes
 	first = bytes.Clone(first)
 	second, err := st.next()
+	if err == io.EOF {
+		if err := unlike(in, first); err != nil {
+			return err
+		}
+	}
 	if err == io.EOF && in.Format != "ndjson" {
 		return document(in, first, each)
 	}

@@ -24,7 +24,7 @@ func (t tokens) alter(schema string) Statement {
 		s.part(part, schema)
 	}
 	if s.Effect == Rewrites {
-		s.Added, s.Filled, s.Dropped = nil, nil, nil
+		s.Added, s.Filled = nil, nil
 	}
 	if s.Effect == Nothing {
 		return Statement{}
@@ -131,16 +131,7 @@ func (s *Statement) dropped(t tokens) {
 	case t.is("INDEX", "KEY"):
 	case t.is("FOREIGN", "CONSTRAINT", "CHECK"):
 		s.raise(Columns)
-	case t.is("PRIMARY", "PARTITION", "SYSTEM", "PERIOD"):
-		s.raise(Rewrites)
-	default:
-		t.skip("COLUMN")
-		t.skip("IF", "EXISTS")
-		if n, ok := t.name(""); ok {
-			s.raise(Columns)
-			s.Dropped = append(s.Dropped, n.Table)
-			return
-		}
+	default: // of a column, too: one of its name may come later, and has none of its values
 		s.raise(Rewrites)
 	}
 }

@@ -270,7 +270,7 @@ func TestStatements(t *testing.T) {
 		"CREATE TABLE t (a int)": "11 2 d.t", "CREATE TABLE t (a int) START TRANSACTION": "11 2 d.t begins", "CREATE TABLE IF NOT EXISTS t (a int)": "0", "CREATE OR REPLACE TABLE t AS SELECT 1": "11 2 d.t", "CREATE TEMPORARY TABLE t (a int)": "0", "CREATE UNIQUE INDEX i ON t (a)": "0", "CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1": "0",
 		"RENAME TABLE t TO u, e.`x y` TO z": "11 2 d.t d.u e.x y d.z", "RENAME USER a TO b": "0", "REPAIR TABLE t, u": "11 2 d.t d.u",
 		"ALTER TABLE t ADD COLUMN z int": "11 1 d.t +z", "alter table t add z int after `a,b`, add index (z)": "11 1 d.t +z", "ALTER TABLE t ADD COLUMN (z int)": "11 2 d.t", "ALTER TABLE t ADD COLUMN IF NOT EXISTS z int": "11 2 d.t",
-		"ALTER TABLE t DROP COLUMN z, DROP KEY i": "11 1 d.t -z", "ALTER TABLE t DROP z": "11 1 d.t -z", "ALTER TABLE t DROP PRIMARY KEY": "11 2 d.t", "ALTER TABLE t DROP PARTITION p": "11 2 d.t", "ALTER TABLE t TRUNCATE PARTITION p": "11 2 d.t",
+		"ALTER TABLE t DROP COLUMN z, DROP KEY i": "11 2 d.t", "ALTER TABLE t DROP z": "11 2 d.t", "ALTER TABLE t DROP PRIMARY KEY": "11 2 d.t", "ALTER TABLE t DROP PARTITION p": "11 2 d.t", "ALTER TABLE t TRUNCATE PARTITION p": "11 2 d.t",
 		"ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u": "11 2 d.t d.u", "ALTER TABLE t MODIFY a bigint": "11 2 d.t", "ALTER TABLE t CHANGE a b int": "11 2 d.t", "ALTER TABLE t RENAME TO u": "11 2 d.t d.u", "ALTER TABLE t RENAME COLUMN a TO b": "11 2 d.t", "ALTER TABLE t RENAME INDEX a TO b": "0",
 		"ALTER TABLE t CONVERT TO CHARACTER SET latin1": "11 2 d.t", "ALTER IGNORE TABLE t ADD UNIQUE (a)": "11 2 d.t", "ALTER TABLE t ADD UNIQUE (a), COMMENT 'drop, it'": "0", "ALTER TABLE t ENGINE=InnoDB": "0", "ALTER TABLE t ENGINE=BLACKHOLE": "11 2 d.t", "ALTER TABLE t COMMENT='x' ENGINE=MEMORY": "11 2 d.t",
 		"ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES u (a) ON DELETE CASCADE": "11 2 d.t", "ALTER TABLE t ALTER a SET DEFAULT 5": "0", "ALTER TABLE t DISABLE KEYS": "0", "ALTER TABLE t ADD PARTITION (PARTITION p2 VALUES LESS THAN (9))": "0", "ALTER TABLE t PARTITION BY HASH (a)": "0", "ALTER TABLE t IMPORT TABLESPACE": "11 2 d.t", "ALTER DATABASE d CHARACTER SET latin1": "0",
@@ -292,9 +292,6 @@ func TestStatements(t *testing.T) {
 		}
 		for _, name := range st.Added {
 			got += " +" + name
-		}
-		for _, name := range st.Dropped {
-			got += " -" + name
 		}
 		if got != want {
 			t.Errorf("%s\n is %s, want %s", sql, got, want)

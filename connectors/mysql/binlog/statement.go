@@ -28,7 +28,7 @@ type Effect uint8
 // The effects.
 const (
 	Nothing  Effect = iota
-	Columns         // its columns are others; values in those that stay are as they were
+	Columns         // it has more columns; values in those that were there are as they were
 	Rewrites        // rows or values may be others, or gone, without a word of them
 )
 
@@ -50,9 +50,9 @@ type Statement struct {
 	Tables []Name
 	Label  string // of a savepoint; the name of an XA transaction that begins or ends
 	Begins bool   // a CREATE whose rows follow in its transaction
-	// Added and Dropped are the columns of a Define whose Effect is Columns; Filled are
-	// those of Added that rows which were there have a default in.
-	Added, Filled, Dropped []string
+	// Added are the columns of a Define whose Effect is Columns; Filled are those of them
+	// that rows which were there have a default in.
+	Added, Filled []string
 }
 
 // harmless are first words of statements that change no row and no column.

@@ -99,9 +99,8 @@ type changeLog struct {
 // lostTable says why the rows of a table in the log cannot be used until the table is
 // read whole.
 type lostTable struct {
-	why     string
-	err     error    // set if a row is wrong
-	dropped []string // set if the table is lost only when it has one of these columns again
+	why string
+	err error // set if a row is wrong
 }
 
 // Capturer follows the binary log of one database. It remembers lost tables until they
@@ -266,13 +265,8 @@ func (l *changeLog) forgetLost() {
 			delete(s.lost, t.table.Name)
 			continue
 		}
-		for _, name := range lost.dropped {
-			if _, ok = t.table.Column(name); ok {
-				break
-			}
-		}
 		switch {
-		case !ok || t.refused != nil:
+		case t.refused != nil:
 		case lost.err != nil:
 			t.refused = lost.err
 		default:

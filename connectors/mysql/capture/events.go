@@ -289,9 +289,6 @@ func (s *stream) define(st binlog.Statement) error {
 			}
 			return driver.E(driver.ErrRetyped, nil, "table %s has other columns from transaction %s on", t.table, s.gtid)
 		default:
-			if len(st.Dropped) > 0 {
-				s.l.source.lose(t.table.Name, lostTable{why: "a column was dropped and made again (" + s.where() + ")", dropped: slices.Clone(st.Dropped)})
-			}
 			s.retyped = driver.E(driver.ErrRetyped, nil, "table %s has other columns from transaction %s on", t.table, s.gtid)
 		}
 	}

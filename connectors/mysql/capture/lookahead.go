@@ -94,7 +94,7 @@ func (l *changeLog) lookAhead(ctx context.Context, c *session.Session) error {
 // noteDefinition notes an ALTER whose outcome the catalog shows, or refuses the table if
 // rows before it cannot be read.
 func (t *captured) noteDefinition(st binlog.Statement, gtid string) {
-	if st.Effect == binlog.Rewrites || len(st.Dropped) > 0 {
+	if st.Effect == binlog.Rewrites {
 		t.refused = driver.E(driver.ErrReplaced, nil, "table %s was altered by transaction %s, before its log was read up to there", t.table, gtid)
 		return
 	}

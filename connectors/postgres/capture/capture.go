@@ -208,7 +208,7 @@ func (l *changeLog) floor() (floor pglogrepl.LSN, anew bool, err error) {
 // published makes sure that the tables are published, or refuses them.
 func (l *changeLog) published(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
 	if l.source.pool.Settings.Publication != "" {
-		return l.give(ctx, floor)
+		return l.give(ctx, floor, anew)
 	}
 	if l.facts.standby {
 		return driver.E(driver.ErrUnsupported, nil, "a standby makes no publication: make one of the tables on its primary, WITH (publish_via_partition_root = true), and name it in connection_config.publication")

@@ -64,7 +64,7 @@ WHERE s.pnpubid = %d AND c.oid = ANY (%s)`, p.oid, session.OIDList(oids)), func(
 }
 
 // give checks a publication that people keep, and compares it and the tables with the note.
-func (l *changeLog) give(ctx context.Context, floor pglogrepl.LSN) error {
+func (l *changeLog) give(ctx context.Context, floor pglogrepl.LSN, anew bool) error {
 	l.unnoted = l.facts.unnoted
 	p, err := l.noted(ctx)
 	if err != nil {
@@ -77,8 +77,10 @@ func (l *changeLog) give(ctx context.Context, floor pglogrepl.LSN) error {
 		l.notes = append(l.notes, "What the log of changes does not tell is not noticed (a partition that is truncated, attached or detached alone, rows that ALTER TABLE ... USING writes anew, a publication that is altered and put right again), because "+l.unnoted+".")
 		return nil
 	}
-	if err := l.checkNote(ctx, p.note, floor); err != nil {
-		return err
+	if !anew {
+		if err := l.checkNote(ctx, p.note, floor); err != nil {
+			return err
+		}
 	}
 	return l.takeNote(ctx, p)
 }

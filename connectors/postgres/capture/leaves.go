@@ -32,14 +32,16 @@ const (
 	// of a parent: no log has them. The ids of transactions do not tell, as one that began
 	// later may have written before the ATTACH. So a table that was not made by the
 	// transaction that attached it must have no rows at all. Of one that was, nobody else
-	// saw it before: its rows came first if their command is between the two. That of a row
-	// which somebody locked or tried to change is not known.
+	// saw it before: its rows came first if their command is between the two, which there
+	// cannot be in CREATE TABLE ... PARTITION OF; an ATTACH writes the columns anew. That of a row
+	// which somebody locked, changed or tried to change is not known.
 	rowsFromBefore = `
-WITH level AS MATERIALIZED (SELECT i.xmin = d.xmin AS born, d.cmin::text::int8 AS made, i.cmin::text::int8 AS attached
+WITH level AS MATERIALIZED (SELECT i.xmin = d.xmin AS born, i.xmin AS attacher, d.cmin::text::int8 AS made, i.cmin::text::int8 AS attached,
+  NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.inhrelid AND a.attnum > 0 AND (a.xmin <> i.xmin OR a.cmin::text::int8 > d.cmin::text::int8)) AS whole
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = c.reltype AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype = 'i'
   WHERE i.inhrelid = %[2]d OR i.inhrelid IN (SELECT relid FROM pg_partition_ancestors(%[2]d)))
 SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE EXISTS (SELECT FROM level l
-  WHERE l.born IS NOT TRUE OR l.attached - l.made > 1 AND (x.xmax::text <> '0' OR x.cmin::text::int8 > l.made AND x.cmin::text::int8 < l.attached)))`
+  WHERE l.born IS NOT TRUE OR NOT l.whole AND l.attached - l.made > 1 AND (x.xmin <> l.attacher OR x.xmax::text <> '0' OR x.cmin::text::int8 > l.made AND x.cmin::text::int8 < l.attached)))`
 	// rowsOlder asks whether a partition has a row that is older than the note. Then its
 	// new heap does not come from a TRUNCATE.
 	rowsOlder = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) > age('%[2]s'::xid))`

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -101,7 +102,8 @@ func parserOf(target any, stdout, stderr io.Writer) (*kong.Kong, error) {
 	)
 }
 
-// withHelp adds to an error of the command line where to find help.
+// withHelp adds to an error of the command line where to find help. A flag that may be left
+// out takes "", which is nothing to choose: the values that a message lists are the others.
 func withHelp(err error) error {
 	var mistake *kong.ParseError
 	if !errors.As(err, &mistake) {
@@ -111,8 +113,18 @@ func withHelp(err error) error {
 	if node := mistake.Context.Selected(); node != nil {
 		command = node.FullPath()
 	}
-	return fmt.Errorf("%w; '%s --help' shows how", err, command)
+	text := strings.Replace(err.Error(), `must be one of "",`, "must be one of ", 1)
+	return &misused{fmt.Sprintf("%s; '%s --help' shows how", text, command), err}
 }
+
+// misused is an error of the command line in other words.
+type misused struct {
+	text string
+	err  error
+}
+
+func (m *misused) Error() string { return m.text }
+func (m *misused) Unwrap() error { return m.err }
 
 // variables returns the names of all environment variables that flags read.
 func variables(model *kong.Application) []string {

@@ -27,6 +27,7 @@ func TestMistakesSayWhatToDo(t *testing.T) {
 		"a flag too many": {[]string{"sync", "--foo"}, []string{"--foo", "'headwater sync --help'"}},
 		"no such command": {[]string{"lst"}, []string{"lst", "list", "'headwater --help'"}},
 		"a missing flag":  {[]string{"connect", "--type", "file"}, []string{"--name", "'headwater connect --help'"}},
+		"no such choice":  {[]string{"schedule", "set", "shop", "--missed", "all"}, []string{`--missed must be one of "once","skip" but got "all"`, "'headwater schedule set --help'"}},
 		"a token where no service was": {[]string{"token", "--org", "a", "--user", "b", "--data-dir", elsewhere},
 			[]string{filepath.Join(elsewhere, "keys", "jwt.key"), "headwater serve", "--data-dir"}},
 		"a busy port": {[]string{"serve", "--data-dir", dir, "--nats-listen", "off", "--metrics-listen", "off", "--listen", taken.Addr().String()},

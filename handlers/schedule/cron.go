@@ -77,6 +77,9 @@ func ParseCron(line string) (Cron, error) {
 		return Cron{}, err
 	}
 	parts := strings.Fields(text)
+	if len(parts) == 6 || len(parts) == 7 {
+		return Cron{}, fmt.Errorf(`must have 5 fields, minute hour day-of-month month day-of-week, such as "30 2 * * *"; it has %d: leave out the seconds, the year or the user that other programs take`, len(parts))
+	}
 	if len(parts) != 5 {
 		return Cron{}, fmt.Errorf(`must have 5 fields, minute hour day-of-month month day-of-week, such as "30 2 * * *"; it has %d`, len(parts))
 	}
@@ -181,6 +184,8 @@ func (f field) value(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	switch {
+	case text == "":
+		return 0, fmt.Errorf("a number is missing; %d to %d can be given", f.min, f.max)
 	case err == nil && n >= f.min && n <= f.max && text[0] != '+' && len(text) <= 2:
 		return n, nil
 	case text == "?":

@@ -73,7 +73,7 @@ func TestRefusedLines(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                              "must not be empty",
 		"* * * *":                       "it has 4",
-		"0 30 2 * * *":                  "it has 6",
+		"0 30 2 * * *":                  "it has 6: leave out the seconds",
 		"60 * * * *":                    `minute "60": "60" must be a number from 0 to 59`,
 		"* 24 * * *":                    "from 0 to 23",
 		"* * 0 * *":                     "from 1 to 31",
@@ -86,7 +86,7 @@ func TestRefusedLines(t *testing.T) {
 		"5/10 * * * *":                  "write */10 or 5-59/10",
 		"*/0 * * * *":                   "the step after / must be",
 		"*/ * * * *":                    "the step after / must be",
-		"1,,2 * * * *":                  "must be a number",
+		"1,,2 * * * *":                  "a number is missing",
 		"* * ? * *":                     "? is not taken; write *",
 		"* * * * 5L":                    "there is only L",
 		"* * 15W * *":                   "there is only L",

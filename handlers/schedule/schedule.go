@@ -45,6 +45,11 @@ func (p *Problem) Error() string { return p.Field + " " + p.Message }
 // caller to see to.
 func Parse(given event.Schedule) (Schedule, error) {
 	s, err := Load(given)
+	if err == nil && s.zone != nil && (s.TimeZone[0] < 'A' || s.TimeZone[0] > 'Z') {
+		// Every name of the database begins with a capital letter. What does not is a file that
+		// this machine has beside it, as "localtime", or "right/..." whose rules cannot be read.
+		return Schedule{}, unknownZone(s.TimeZone)
+	}
 	if err != nil || s.spread == 0 {
 		return s, err
 	}
@@ -99,10 +104,14 @@ func (s *Schedule) checkZone() *Problem {
 	}
 	zone, err := time.LoadLocation(s.TimeZone)
 	if err != nil || strings.EqualFold(s.TimeZone, "local") || len(s.TimeZone) > 64 {
-		return &Problem{"time_zone", printable(s.TimeZone) + ` is not known: it must be a name of the IANA time zone database such as "Europe/Berlin" or "UTC"`}
+		return unknownZone(s.TimeZone)
 	}
 	s.zone = zone
 	return nil
+}
+
+func unknownZone(name string) *Problem {
+	return &Problem{"time_zone", printable(name) + ` is not known: it must be a name of the IANA time zone database such as "Europe/Berlin" or "UTC"`}
 }
 
 func (s *Schedule) checkEvery() *Problem {

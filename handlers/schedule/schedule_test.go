@@ -41,6 +41,8 @@ func TestSentence(t *testing.T) {
 		{event.Schedule{Cron: "*/10 8-18 * * *"}, "at minute 0, 10, 20, 30, 40 and 50 of the hours 8 to 18 in UTC"},
 		{event.Schedule{Every: "15m"}, "every 15 minutes"},
 		{event.Schedule{Every: "1h", Jitter: "90s"}, "every hour, up to 1 minute and 30 seconds later"},
+		{event.Schedule{Every: "2h", Jitter: "1m"}, "every 2 hours, up to 1 minute later"},
+		{event.Schedule{Cron: "@daily", Jitter: "1d"}, "every day at 00:00 in UTC, up to 1 day later"},
 		{event.Schedule{Every: "1d12h"}, "every 1 day and 12 hours"},
 		{event.Schedule{After: "src_1"}, "after each sync of orders"},
 	} {
@@ -62,6 +64,11 @@ func TestRefusedSchedules(t *testing.T) {
 		{event.Schedule{Cron: "0 0 * * *", TimeZone: "Europe/Berln"}, `time_zone "Europe/Berln" is not known`},
 		{event.Schedule{Cron: "0 0 * * *", TimeZone: "Local"}, "time_zone"},
 		{event.Schedule{Cron: "0 0 * * *", TimeZone: "../etc/passwd"}, "time_zone"},
+		// Not of the IANA database: what a machine has beside it, which others may lack.
+		{event.Schedule{Cron: "0 0 * * *", TimeZone: "right/Europe/Berlin"}, `time_zone "right/Europe/Berlin" is not known`},
+		{event.Schedule{Cron: "0 0 * * *", TimeZone: "posix/Europe/Berlin"}, `time_zone "posix/Europe/Berlin" is not known`},
+		{event.Schedule{Cron: "0 0 * * *", TimeZone: "posixrules"}, `time_zone "posixrules" is not known`},
+		{event.Schedule{Cron: "0 0 * * *", TimeZone: "localtime"}, `time_zone "localtime" is not known`},
 		{event.Schedule{Every: "1h", TimeZone: "UTC"}, "time_zone goes with cron alone"},
 		{event.Schedule{Every: "59s"}, "every must be at least 1m"},
 		{event.Schedule{Every: "90.5s"}, "every must be whole seconds"},

@@ -18,6 +18,9 @@ func (s Schedule) Sentence(name string) string {
 		text = "continuously, as changes come"
 	case s.interval > 0:
 		text = "every " + Words(s.interval)
+		if rest, one := strings.CutPrefix(text, "every 1 "); one && !strings.Contains(rest, " ") {
+			text = "every " + rest
+		}
 	default:
 		text = s.cron.words() + " in " + s.zone.String()
 	}
@@ -170,9 +173,6 @@ func Words(d time.Duration) string {
 			}
 			parts = append(parts, text)
 		}
-	}
-	if len(parts) == 1 && strings.HasPrefix(parts[0], "1 ") {
-		return strings.TrimPrefix(parts[0], "1 ")
 	}
 	if parts == nil {
 		return "0 seconds"

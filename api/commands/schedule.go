@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"headwater/api/call"
 	"headwater/api/idempotency"
@@ -115,6 +116,15 @@ func badSchedule(reason event.Reason, field, message string) *web.Failure {
 	return web.Fail(http.StatusUnprocessableEntity, string(reason), "The schedule cannot be: %s %s", field, message).With(web.Detail{Field: field, Message: message, Reason: string(reason)})
 }
 
+// decidedBy returns the field that a refused schedule was refused for. That after names a
+// source which is there, and no circle, is found out only as the schedule is changed.
+func decidedBy(f jobs.FailedSource) string {
+	if strings.HasPrefix(f.Error, "after: ") {
+		return "after"
+	}
+	return "schedule"
+}
+
 // reschedule returns the job that sets a source's schedule, or removes it if to
 // is nil.
 func (c *Calls) reschedule(source projections.Source, prior []idempotency.Target, to *event.Schedule, failed string) *jobs.Job {
@@ -128,7 +138,7 @@ func (c *Calls) reschedule(source projections.Source, prior []idempotency.Target
 	j.Compose = func(op projections.Operation) (*web.Answer, error) {
 		g, t := jobs.Reported(op, 0), j.Targets[0]
 		if g == nil || g.Status != projections.StatusCompleted {
-			return nil, jobs.AllFailed(failed, []jobs.FailedSource{jobs.FailedTarget(t, g)}, func(jobs.FailedSource) string { return "schedule" })
+			return nil, jobs.AllFailed(failed, []jobs.FailedSource{jobs.FailedTarget(t, g)}, decidedBy)
 		}
 		now, err := c.Model.Source(source.Address)
 		if errors.Is(err, projections.ErrNotFound) {

@@ -85,6 +85,9 @@ func (r *Schedules) Fill(j *history.Job, v history.View, given event.Schedule, c
 // followedBy returns the name of the source that a schedule's after names, or why it cannot
 // be named.
 func followedBy(j *history.Job, id string) (name string, why, err error) {
+	if id == j.Address.Source {
+		return "", outcome.Failf(event.ReasonInvalidConfig, "after: the source cannot be synced after itself: it would go round in a circle"), nil
+	}
 	other := j.Address
 	other.Source = id
 	s, err := j.State.Source(other)

@@ -63,7 +63,8 @@ func cleanPath(name string) (string, error) {
 	return clean, nil
 }
 
-// match returns the regular files that a pattern names.
+// match returns the files that a pattern names, and folders that it leads through and
+// that cannot be read: what is in them would be missing unnoticed.
 func (s *source) match(pattern string) ([]string, error) {
 	parts := strings.Split(pattern, "/")
 	for _, part := range parts {
@@ -71,16 +72,17 @@ func (s *source) match(pattern string) ([]string, error) {
 			return nil, driver.InvalidField("path", "is no valid pattern: brackets must be closed")
 		}
 	}
-	var found []string
+	var found, shut []string
 	if slices.Contains(parts, "**") {
 		fixed := 0
 		for fixed < len(parts) && !strings.ContainsAny(parts[fixed], "*?[") {
 			fixed++
 		}
-		all, err := s.walk(path.Join(append([]string{"."}, parts[:fixed]...)...))
+		all, closed, err := s.walk(path.Join(append([]string{"."}, parts[:fixed]...)...))
 		if err != nil {
 			return nil, err
 		}
+		shut = closed
 		for _, name := range all {
 			if matches(parts, strings.Split(name, "/")) {
 				found = append(found, name)
@@ -93,13 +95,37 @@ func (s *source) match(pattern string) ([]string, error) {
 		}
 		found = slices.DeleteFunc(found, func(name string) bool {
 			info, err := fs.Stat(s.files, name)
-			return err != nil || !info.Mode().IsRegular()
+			return err == nil && !info.Mode().IsRegular()
 		})
+		shut = s.shut(parts)
 	}
-	if len(found) == 0 {
+	if found = append(found, shut...); len(found) == 0 {
 		return nil, driver.E(driver.ErrNotFound, nil, "no file below the files root is named like %s", pattern)
 	}
 	return found, nil
+}
+
+// shut returns the folders on the way of a pattern that cannot be listed, which fs.Glob
+// passes over.
+func (s *source) shut(parts []string) (names []string) {
+	listed := false
+	for i, part := range parts {
+		if listed = listed || strings.ContainsAny(part, "*?["); !listed {
+			continue
+		}
+		above := []string{"."}
+		if i > 0 {
+			above, _ = fs.Glob(s.files, path.Join(parts[:i]...)) // its form was checked
+		}
+		for _, name := range above {
+			if f, err := s.files.Open(name); err == nil {
+				f.Close()
+			} else if info, statErr := fs.Stat(s.files, name); !errors.Is(err, fs.ErrNotExist) && (statErr != nil || info.IsDir()) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // matches reports whether the parts of a path are as a pattern has them, of
@@ -125,28 +151,35 @@ func matches(pattern, name []string) bool {
 	return len(name) == 0
 }
 
-// walk returns the regular files below a folder, at any depth, without those
-// that are hidden or in a hidden folder.
-func (s *source) walk(folder string) ([]string, error) {
-	var found []string
-	err := fs.WalkDir(s.files, folder, func(name string, d fs.DirEntry, err error) error {
+// walk returns the files below a folder, at any depth, without those that are hidden or
+// in a hidden folder, and the folders that cannot be read. Links to files are files, also
+// those that lead nowhere; links to folders are not followed.
+func (s *source) walk(folder string) (found, shut []string, err error) {
+	err = fs.WalkDir(s.files, folder, func(name string, d fs.DirEntry, err error) error {
+		hidden := name != folder && strings.HasPrefix(path.Base(name), ".")
 		switch {
 		case err != nil && name == folder:
 			return fileError(err, folder)
-		case err != nil:
-			return nil // a folder that went away or may not be read
-		case name != folder && strings.HasPrefix(d.Name(), "."):
-			if d.IsDir() {
+		case hidden:
+			if err == nil && d.IsDir() {
 				return fs.SkipDir
 			}
-		case d.Type().IsRegular():
+		case errors.Is(err, fs.ErrNotExist): // it went away
+		case err != nil:
+			shut = append(shut, name)
+		case d.Type().IsRegular() || d.Type() == fs.ModeSymlink && !s.isFolder(name):
 			if found = append(found, name); len(found) > 10*maxFiles {
 				return driver.E(driver.ErrLimit, nil, "%s holds more than %d files; name fewer", folder, 10*maxFiles)
 			}
 		}
 		return nil
 	})
-	return found, err
+	return found, shut, err
+}
+
+func (s *source) isFolder(name string) bool {
+	info, err := fs.Stat(s.files, name)
+	return err == nil && info.IsDir()
 }
 
 // folder returns the files of a folder that have a known ending. Hidden files are
@@ -157,7 +190,7 @@ func (s *source) folder(name string) ([]string, error) {
 	if err != nil {
 		return nil, fileError(err, name)
 	}
-	var names []string
+	var names, shut []string
 	deeper := s.settings.Recursive
 	for _, f := range found {
 		switch {
@@ -173,11 +206,11 @@ func (s *source) folder(name string) ([]string, error) {
 		return input.FormatOf(base) != ""
 	}
 	if deeper && (s.settings.Recursive || !slices.ContainsFunc(names, data)) {
-		if names, err = s.walk(name); err != nil {
+		if names, shut, err = s.walk(name); err != nil {
 			return nil, err
 		}
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !data(name) })
+	names = append(slices.DeleteFunc(names, func(name string) bool { return !data(name) }), shut...)
 	if len(names) == 0 {
 		return nil, driver.E(driver.ErrNotFound, nil, "folder %s holds no .csv, .tsv, .json, .ndjson or .parquet file", name)
 	}

@@ -31,7 +31,14 @@ func (s *source) open(ctx context.Context, e entry) (*opened, error) {
 	// The file is looked at before it is opened: opening a pipe would block.
 	info, err := fs.Stat(s.files, e.path)
 	if err != nil {
-		return nil, fileError(err, e.path)
+		err := fileError(err, e.path)
+		if _, one := s.several(); !one && errors.Is(err, driver.ErrInvalidConfig) {
+			err = driver.E(driver.ErrPermission, nil, "%s", err.Error()) // a bad file among others
+		}
+		return nil, err
+	}
+	if info.IsDir() { // of the folders on the way of the path, one that cannot be read
+		return nil, driver.E(driver.ErrPermission, nil, "the server may not read the folder %s", e.path)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, notRegular(e.path)

@@ -32,7 +32,7 @@ func (f *files) in(op, name string) (*os.Root, string, error) {
 			root, name = f.shared, cmp.Or(strings.TrimSuffix(rest, "/"), ".")
 		}
 	}
-	if root == nil {
+	if root == nil || name == organizationsFile { // it names the others
 		return nil, "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	}
 	return root, name, nil

@@ -53,8 +53,9 @@ SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE EXISTS (SELECT FROM level l
 )
 
 // suspicion is that a partition was truncated alone, or the rows of a table written anew:
-// it has another heap, and no row, or not every column, is older than the note. A TRUNCATE of the whole table in the log, by the transaction that
-// made the heap, removes the suspicion.
+// it has another heap, and no row, or not every column, is older than the note. A TRUNCATE of
+// the whole table in the log, by the transaction that made the heap and left it empty, removes
+// the suspicion.
 type suspicion struct {
 	table *captured
 	leaf  partition

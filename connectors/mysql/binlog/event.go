@@ -232,6 +232,13 @@ func (r *Reader) fixed(t Type, otherwise int) int {
 	return otherwise
 }
 
+// Starts reports whether a FORMAT_DESCRIPTION is of a file that the server began when it
+// started, and not when the one before was full.
+func (e Event) Starts() bool {
+	const created = 2 + 50
+	return e.Type == FormatEvent && len(e.Body) >= created+4 && binary.LittleEndian.Uint32(e.Body[created:]) != 0
+}
+
 // Rotate returns the file that the log goes on in, and where.
 func (e Event) Rotate() (file string, at uint64, err error) {
 	if e.Type != RotateEvent || len(e.Body) <= 8 {

@@ -34,6 +34,9 @@ func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err err
 	}); err != nil {
 		return p, err
 	}
+	if place.File == "" {
+		return p, driver.E(driver.ErrReplaced, nil, "the server does not write its binary log any more, as after an error of its disk (its error log says why), and what is committed now is not in it: start it anew%s", wayAnew)
+	}
 	err = c.Query(ctx, gtids, func(row []*string) (err error) {
 		place.Time, place.Server = uint32(session.Integer(row[1])), uint32(session.Integer(row[2]))
 		p, err = binlog.ParseGTIDs(session.Text(row[0]))

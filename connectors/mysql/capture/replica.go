@@ -27,8 +27,15 @@ type replica struct {
 	read  binlog.Reader
 	place binlog.Place // of the event that came last
 	began bool         // an event of a file came
-	over  bool         // the server ended the file itself
-	torn  []string     // files that it did not end
+	ended string       // the file before
+	last  binlog.Type  // of the event that came last, of those that are in a file
+	torn  []torn       // what came before and is no whole log
+}
+
+// torn is the end of a file behind which a log may lack something.
+type torn struct {
+	file string
+	off  bool // the server went on without a log
 }
 
 // holdLimit is how many seconds the server waits for us to take what it sends. Nothing
@@ -106,8 +113,11 @@ func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 	if err != nil {
 		return e, r.explain(ctx, err)
 	}
+	if e.Starts() && r.last == binlog.RotateEvent { // it had no next file to go on in
+		r.torn = append(r.torn, torn{r.ended, true})
+	}
 	if !e.ForReader() {
-		r.over = e.Type == binlog.RotateEvent || e.Type == binlog.StopEvent
+		r.last = e.Type
 	}
 	switch e.Type {
 	case binlog.RotateEvent:
@@ -115,8 +125,11 @@ func (r *replica) next(ctx context.Context) (e binlog.Event, err error) {
 		if err != nil {
 			return e, r.explain(ctx, err)
 		}
-		if r.began && !r.over && file != r.place.File {
-			r.torn = append(r.torn, r.place.File)
+		if r.began && r.last != binlog.RotateEvent && r.last != binlog.StopEvent && file != r.place.File {
+			r.torn = append(r.torn, torn{file: r.place.File})
+		}
+		if file != r.place.File {
+			r.ended = r.place.File
 		}
 		r.place.File, r.place.At, r.place.Made = file, at, 0
 	case binlog.FormatEvent:

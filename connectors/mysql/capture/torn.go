@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"strings"
 
@@ -35,20 +36,25 @@ func looseness(settings []string) string {
 	return strings.Join(settings, " and ") + ", so that a crash may lose changes of the log that the table has, or those of the table that the log has: set sync_binlog and innodb_flush_log_at_trx_commit to 1"
 }
 
-// crashed is how a file of the log ended that the server did not end.
-const crashed = "was not ended by the server, as if it had crashed"
+// deleted is how a file ended that is not there any more.
+const deleted = "was deleted, so that nobody knows whether the server crashed at its end"
 
-// tornAt returns the tables that a crash may have parted from the log at the end of a
-// file, with the reason.
-func (l *changeLog) tornAt(file, how string) map[*captured]string {
+// tornAt returns the tables of which the log may lack something behind the end of a file,
+// with the reason. how is how it ended, "" if it is there to be seen.
+func (l *changeLog) tornAt(end torn, how string) map[*captured]string {
+	if how == "" {
+		how = "was not ended by the server, as if it had crashed"
+	}
 	hit := map[*captured]string{}
 	for _, t := range l.tables {
 		place := t.after.Place
-		if t.refused != nil || place.Server == l.server && isLaterFile(place.File, file) {
+		if t.refused != nil || place.Server == l.server && isLaterFile(place.File, end.file) {
 			continue
 		}
-		if why := l.differs(t); why != "" {
-			hit[t] = fmt.Sprintf("the file %s of the binary log %s, and %s", file, how, why)
+		if end.off {
+			hit[t] = fmt.Sprintf("behind the file %s the server went on without a binary log, as after an error of its disk: what was committed meanwhile is not in it", end.file)
+		} else if why := l.differs(t); why != "" {
+			hit[t] = fmt.Sprintf("the file %s of the binary log %s, and %s", end.file, how, why)
 		}
 	}
 	return hit
@@ -68,7 +74,7 @@ func (l *changeLog) tornBefore(ctx context.Context, first string) error {
 	if place.File == "" {
 		return nil
 	}
-	torn, how := []string{place.File}, "was deleted, so that nobody knows whether the server crashed at its end"
+	ends, how := []torn{{file: place.File}}, deleted
 	id, at := replicaID(l.capture, "look"), uint32(4)
 	if place.At <= math.MaxUint32 {
 		at = uint32(place.At)
@@ -80,7 +86,7 @@ func (l *changeLog) tornBefore(ctx context.Context, first string) error {
 		return err
 	default:
 		defer r.close()
-		for r.place.File != first {
+		for r.place.File != first || r.place.Made == 0 {
 			_, err := r.next(ctx)
 			if err == io.EOF {
 				break
@@ -89,10 +95,10 @@ func (l *changeLog) tornBefore(ctx context.Context, first string) error {
 				return err
 			}
 		}
-		torn, how = r.torn, crashed
+		ends, how = r.torn, ""
 	}
-	for _, file := range torn {
-		for t, why := range l.tornAt(file, how) {
+	for _, end := range ends {
+		for t, why := range l.tornAt(end, how) {
 			t.refused = driver.E(driver.ErrReplaced, nil, "table %s: %s", t.table, why)
 		}
 	}
@@ -109,15 +115,15 @@ func beginsFile(e binlog.Event) bool {
 	return false
 }
 
-// tornFile ends the reading behind a file that the server did not end, if some tables
+// tornFile ends the reading behind a file after which the log may lack something, if some tables
 // may lack something there. A transaction that breaks off with the file was never
 // committed.
 func (s *stream) tornFile() error {
 	if len(s.r.torn) == 0 {
 		return nil
 	}
-	file := s.r.torn[len(s.r.torn)-1]
-	s.r.torn = s.r.torn[:0]
+	ends := s.r.torn
+	s.r.torn = nil
 	if s.now != nil {
 		if len(s.touched) > 0 || len(s.undo.rows) > 0 {
 			return s.loseTransaction(driver.ErrReplaced, "the server crashed amid "+s.where()+", which the log has a part of")
@@ -125,7 +131,10 @@ func (s *stream) tornFile() error {
 		s.undo.endTransaction()
 		s.now = nil
 	}
-	hit := s.l.tornAt(file, crashed)
+	hit := map[*captured]string{}
+	for _, end := range ends {
+		maps.Copy(hit, s.l.tornAt(end, ""))
+	}
 	if len(hit) == 0 {
 		return nil
 	}

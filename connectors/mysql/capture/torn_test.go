@@ -189,3 +189,40 @@ func logFile(t *testing.T, db *sql.DB) (file string) {
 	}
 	return file
 }
+
+// A server that cannot begin the next file of its log goes on without one: that is told
+// while it lasts, and what was committed meanwhile is not passed over behind it.
+func TestAServerThatWentOnWithoutALog(t *testing.T) {
+	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t")
+	f.catchUp()
+	log, err := f.capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inTheWay := filepath.Join(server.Dir, "data", "log.000002")
+	if err := os.Mkdir(inTheWay, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "FLUSH BINARY LOGS"); err == nil {
+		t.Fatal("the server began another file")
+	}
+	execute(t, db, "INSERT INTO t VALUES (2)")
+	if _, err := log.Standing(t.Context()); !errors.Is(err, driver.ErrReplaced) || !strings.Contains(err.Error(), "does not write its binary log any more") {
+		t.Errorf("Standing = %v", err)
+	}
+	log.Close()
+	if _, err := f.capture(); err == nil {
+		t.Error("the log is taken up that is not written")
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = db.ExecContext(t.Context(), "SHUTDOWN")
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.parted("behind the file log.000001 the server went on without a binary log", "t")
+}

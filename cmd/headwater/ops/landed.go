@@ -103,6 +103,9 @@ func (o *Ops) ended(e *event.Event, meta *event.Meta, status string) {
 func freshUntil(e *event.Event) time.Time {
 	oldest := e.Time
 	if d, ok := e.Data.(*event.SyncCompleted); ok {
+		if c := d.Changes; len(d.Tables) == 0 && c != nil && c.FreshUntil != nil {
+			return *c.FreshUntil // another sync has landed its rows
+		}
 		for i := range d.Tables {
 			if at := d.Tables[i].FreshUntil; at != nil && at.Before(oldest) {
 				oldest = *at

@@ -26,6 +26,17 @@ func TestFreshUntil(t *testing.T) {
 
 // TestLogsOfChanges: what is told of a log is its sources' worst, and goes with the
 // sync that told it.
+// TestFreshUntilOfAnother: a sync whose rows another one landed has no tables. It is as fresh
+// as that one, and not as its own end, which is later.
+func TestFreshUntilOfAnother(t *testing.T) {
+	ended := time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)
+	landed := ended.Add(-3 * time.Second)
+	got := freshUntil(&event.Event{Time: ended, Data: &event.SyncCompleted{Tables: []event.TableResult{}, Changes: &event.Changes{FreshUntil: &landed}}})
+	if !got.Equal(landed) {
+		t.Errorf("fresh until %s, want %s", got, landed)
+	}
+}
+
 func TestLogsOfChanges(t *testing.T) {
 	o := New(Config{Connectors: []string{"postgresql"}, PerSource: true, Describe: func(event.Address) (string, string) { return "shop", "postgresql" }})
 	meta := func(source string) event.Meta {

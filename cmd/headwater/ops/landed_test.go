@@ -24,8 +24,6 @@ func TestFreshUntil(t *testing.T) {
 	}
 }
 
-// TestLogsOfChanges: what is told of a log is its sources' worst, and goes with the
-// sync that told it.
 // TestFreshUntilOfAnother: a sync whose rows another one landed has no tables. It is as fresh
 // as that one, and not as its own end, which is later.
 func TestFreshUntilOfAnother(t *testing.T) {
@@ -37,6 +35,8 @@ func TestFreshUntilOfAnother(t *testing.T) {
 	}
 }
 
+// TestLogsOfChanges: what is told of a log is its sources' worst, and goes with the
+// sync that told it.
 func TestLogsOfChanges(t *testing.T) {
 	o := New(Config{Connectors: []string{"postgresql"}, PerSource: true, Describe: func(event.Address) (string, string) { return "shop", "postgresql" }})
 	meta := func(source string) event.Meta {

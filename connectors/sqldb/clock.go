@@ -21,16 +21,16 @@ func (c *Clock) Compare(asked, shown time.Time) {
 }
 
 // Ours returns what our clock showed no later than when the server's showed a time that has
-// passed: never a time to come, whatever the server says. It returns the zero time for the
-// zero time, and while nothing was compared.
+// passed. It returns the zero time for the zero time, for a time to come, which is none of
+// the server's clock, and while nothing was compared.
 func (c *Clock) Ours(theirs time.Time) time.Time {
 	ahead := c.ahead.Load()
 	if ahead == nil || theirs.IsZero() {
 		return time.Time{}
 	}
-	at, now := theirs.Add(-*ahead), time.Now()
-	if at.After(now) {
-		at = now
+	at := theirs.Add(-*ahead)
+	if at.After(time.Now()) {
+		return time.Time{}
 	}
 	return at.UTC()
 }

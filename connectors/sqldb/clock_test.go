@@ -17,8 +17,8 @@ func TestClock(t *testing.T) {
 		if got, want := c.Ours(now.Add(ahead-time.Minute)), now.Add(-time.Minute-time.Second); !got.Equal(want) {
 			t.Errorf("ahead by %s: %s, want %s", ahead, got, want)
 		}
-		if got := c.Ours(now.Add(ahead + 2*time.Hour)); got.After(time.Now()) {
-			t.Errorf("ahead by %s: %s is to come", ahead, got)
+		if got := c.Ours(now.Add(ahead + 2*time.Hour)); !got.IsZero() {
+			t.Errorf("ahead by %s: %s of a time to come", ahead, got)
 		}
 		if got := c.Ours(time.Time{}); !got.IsZero() {
 			t.Errorf("%s of no time", got)

@@ -201,8 +201,8 @@ func TestContinuousChanges(t *testing.T) {
 			continue
 		}
 		began := <-written
-		// The session says that it is an hour later: nothing is complete up to then.
-		if late := time.Since(c.Fresh); c.Fresh.IsZero() || late < 0 || time.Until(c.Committed) < 59*time.Minute {
+		// The session says that it is an hour later: that tells nothing of what is complete.
+		if !c.Fresh.IsZero() || time.Until(c.Committed) < 59*time.Minute {
 			t.Errorf("committed %s, complete until %s", c.Committed, c.Fresh)
 		}
 		if took := time.Since(began); took > 9*time.Second || rows != 101 { // without a delay of its own it would be 10 s

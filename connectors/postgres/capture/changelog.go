@@ -36,6 +36,7 @@ type changeLog struct {
 
 	idle      time.Duration // how often a place to resume without changes is given, 0 for idlePlace
 	control   *control
+	ahead     atomic.Pointer[slotRow] // with an end of the log that was not reached yet
 	confirmed atomic.Uint64
 	waiting   waiting
 

@@ -40,6 +40,8 @@ type follower struct {
 	since     time.Time // when the first of those came
 	first     time.Time // when it was committed
 	last      time.Time // when the last one was committed
+	foreign   bool      // the transaction has another server's time (a replication origin)
+	timed     time.Time // when the last one was committed that has not
 	read      int64     // bytes behind the last place to resume
 	held      int64     // bytes in the batches
 }
@@ -99,7 +101,9 @@ func (f *follower) message(p []byte) error {
 			return err
 		}
 		f.inside, f.commit, f.committed, f.ends = true, pglogrepl.LSN(m.LSN), m.Time(), ""
-		f.serial, f.xid = f.serial+1, m.XID
+		f.serial, f.xid, f.foreign = f.serial+1, m.XID, false
+	case pgoutput.Origin:
+		f.foreign = true
 	case pgoutput.Commit:
 		f.inside = false
 		f.reached = pglogrepl.LSN(m.End)
@@ -280,7 +284,9 @@ func (f *follower) count(t *target, op driver.Op) {
 	if !f.pending {
 		f.pending, f.since, f.first = true, f.now(), f.committed
 	}
-	f.last = f.committed
+	if f.last = f.committed; !f.foreign {
+		f.timed = f.committed
+	}
 }
 
 // truncate adds that a table was emptied.

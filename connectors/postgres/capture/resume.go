@@ -58,9 +58,23 @@ func (f *follower) place() error {
 		}
 	}
 	f.log.waiting.add(place{at: uint64(f.reached), first: f.first})
-	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Fresh: f.log.control.clock.Ours(f.last), Notes: append(f.notes, f.told()...)}
+	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Fresh: f.fresh(), Notes: append(f.notes, f.told()...)}
 	f.notes, f.placed, f.placedAt, f.pending, f.read, f.first = nil, f.reached, f.now(), false, 0, time.Time{}
 	return f.emit(c)
+}
+
+// fresh returns a time up to which everything is before the place that was reached, zero if
+// none is known: when the last transaction was committed, or when the server was asked for
+// the end of its log, once that is reached.
+func (f *follower) fresh() time.Time {
+	at := f.log.control.clock.Ours(f.timed)
+	if s := f.log.ahead.Load(); s != nil && f.reached >= s.end {
+		f.log.ahead.CompareAndSwap(s, nil)
+		if s.asked.After(at) {
+			at = s.asked
+		}
+	}
+	return at
 }
 
 // stands tells how the reader stands at the end, when what was given has landed.

@@ -24,6 +24,7 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 	if err := l.checkContinues(s, pglogrepl.LSN(at)); err != nil {
 		return driver.Standing{}, err
 	}
+	l.ahead.CompareAndSwap(nil, s)
 	st := driver.Standing{At: s.asked, Position: pglogrepl.LSN(at).String(), End: s.end.String(), Behind: behind(uint64(s.end), at), Retained: -1, Left: s.left, State: s.state, Message: l.slotMessage(s)}
 	if s.restart != 0 {
 		st.Retained = behind(uint64(s.end), uint64(s.restart))

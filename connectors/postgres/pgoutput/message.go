@@ -16,8 +16,8 @@ var ErrMalformed = errors.New("the server sent malformed bytes in its log of cha
 // Kind is the kind of a Message, its first byte.
 type Kind byte
 
-// The kinds that mean something here. Others are types, origins and messages of
-// other programs: Parse takes them and says nothing of them.
+// The kinds of messages. Of a type, an origin (the transaction came from another server) and
+// a message of another program Parse tells the kind alone.
 const (
 	Begin    Kind = 'B'
 	Commit   Kind = 'C'

@@ -36,34 +36,22 @@ func (p *pager) wasMap(a *answer, at places.Place, err error) bool {
 	}
 	before = slices.DeleteFunc(slices.Clone(before), func(name string) bool { return name == keyColumn })
 	for _, value := range a.top() {
-		if value[0] != '{' || !isAmong(before, slices.Collect(maps.Keys(keysOf(value)))) {
+		if value[0] != '{' || !records.Resembles(before, slices.Collect(maps.Keys(keysOf(value))), false) {
 			return false
 		}
 	}
 	return true
 }
 
-// unlike refuses an answer of one object that has nothing of the records that were known
+// unlike refuses an answer of one object that is not like the records that were known
 // before.
 func (p *pager) unlike(a *answer) error {
 	before, fields := p.s.before[p.e.Name], slices.Sorted(maps.Keys(a.top()))
-	if len(before) == 0 || isAmong(before, fields) {
+	if len(before) == 0 || records.Resembles(before, fields, false) {
 		return nil
 	}
 	return driver.E(driver.ErrBadData, nil, "the answer is one object with the fields %s, where there were records with the columns %s: set connection_config.record_shape to \"single\" if that object is the record now, or records_path to where the records are",
 		firstFew(fields), firstFew(before))
-}
-
-// isAmong reports whether half of the fields are known, or half of what is known is
-// among the fields.
-func isAmong(before, fields []string) bool {
-	same := 0
-	for _, name := range fields {
-		if slices.Contains(before, name) {
-			same++
-		}
-	}
-	return same > 0 && same*2 >= min(len(before), len(fields))
 }
 
 func firstFew(names []string) string {

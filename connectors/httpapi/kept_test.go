@@ -22,6 +22,13 @@ func TestAnswersLikeThoseBefore(t *testing.T) {
 	}{
 		"a notice in place of the list":  {before: `[{"id":1,"name":"a"},{"id":2,"name":"b"}]`, after: `{"maintenance":true,"until":"noon"}`, want: "record_shape", refused: true},
 		"an object in place of a list":   {before: `{"items":[{"id":1},{"id":2}]}`, after: `{"items":{"id":1}}`, want: "records_path", refused: true},
+		"an id and a notice":             {before: `[{"id":1,"name":"a"},{"id":2,"name":"b"}]`, after: `{"id":"req-77","notice":"moved"}`, want: "record_shape", refused: true},
+		"a code and a hint":              {before: `[{"code":"DE","name":"a"},{"code":"FR","name":"b"}]`, after: `{"code":"unavailable","hint":"later"}`, want: "record_shape", refused: true},
+		"a status that records have":     {before: `[{"id":1,"status":"new","v":2},{"id":2,"status":"new","v":3}]`, after: `{"status":"closed"}`, want: "record_shape", refused: true},
+		"one name of a record":           {before: `[{"id":1,"name":"a"},{"id":2,"name":"b"}]`, after: `{"name":"gateway","region":"eu"}`, want: "record_shape", refused: true},
+		"an id where there was no more":  {before: `[{"id":1},{"id":2}]`, after: `{"id":"req-1","reason":"moved"}`, want: "record_shape", refused: true},
+		"one record with a new field":    {before: `[{"id":1,"name":"a"},{"id":2,"name":"b"}]`, after: `{"id":3,"name":"c","at":7}`, want: "[[3 c 7]]"},
+		"one record that is a status":    {before: `{"status":"ok","title":"a"}`, after: `{"status":"ok","title":"b"}`, want: "[[ok b]]"},
 		"it is the record now":           {before: `[{"id":1},{"id":2}]`, after: `{"total_sales":7}`, settings: map[string]any{"record_shape": "single"}, want: "[[7]]"},
 		"one record of the list":         {before: `[{"id":1,"name":"a"},{"id":2,"name":"b"}]`, after: `{"id":3,"name":"c"}`, want: "[[3 c]]"},
 		"one record that has grown":      {before: `{"a":1,"b":2}`, after: `{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6}`, want: "[[1 2 3 4 5 6]]"},

@@ -67,8 +67,8 @@ func locate(object []byte, name string, known *input.Known) (located, error) {
 	return located{single: true, lists: found.lists}, nil
 }
 
-// unlike refuses a file that is one object with nothing of the records that the table
-// had: an error or a notice in place of the data would replace them all.
+// unlike refuses a file that is one object and not like the records that the table had:
+// an error or a notice in place of the data would replace them all.
 func unlike(in *input.Input, object []byte) error {
 	if in.Known == nil || in.Settings.Format == "ndjson" || in.Settings.RecordsPath != "" || object[0] != '{' {
 		return nil
@@ -80,9 +80,10 @@ func unlike(in *input.Input, object []byte) error {
 	}
 	var fields []string
 	for key := range records.Fields(object) {
-		if fields = append(fields, string(key)); slices.Contains(before, string(key)) {
-			return nil
-		}
+		fields = append(fields, string(key))
+	}
+	if records.Resembles(before, fields, in.Known.Some) {
+		return nil
 	}
 	return driver.E(driver.ErrBadData, nil, "%s is one object with the fields %s, where there were records with the columns %s; it may be an error in place of the data. If it is a record, set connection_config.format to \"ndjson\"",
 		in.Name, firstFew(fields), firstFew(before))

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pglogrepl"
 
@@ -72,6 +73,9 @@ func (l *changeLog) give(ctx context.Context, floor pglogrepl.LSN, anew bool) er
 	}
 	if err := l.checkGiven(ctx, p); err != nil {
 		return err
+	}
+	if len(p.strange) > 0 {
+		l.notes = append(l.notes, fmt.Sprintf("Accounts that read this source before left large objects with notes, which cleanup cannot drop: %s. SELECT lo_unlink(number), as the account or a superuser, removes one; until then pg_dump may fail at it, and the account cannot be dropped.", strings.Join(p.strange, ", ")))
 	}
 	if l.unnoted != "" {
 		l.notes = append(l.notes, "What the log of changes does not tell is not noticed (a partition that is truncated, attached or detached alone, rows that ALTER TABLE ... USING writes anew, a publication that is altered and put right again), because "+l.unnoted+".")

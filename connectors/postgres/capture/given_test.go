@@ -182,7 +182,7 @@ func TestCaptureANoteIsGone(t *testing.T) {
 	m.notes = nil
 	run(t, db, "REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC", "INSERT INTO gone VALUES (2)")
 	m.synced()
-	if len(m.notes) != 1 || !strings.Contains(m.notes[0], "is not noticed") || !strings.Contains(m.notes[0], "GRANT EXECUTE") {
+	if len(m.notes) != 2 || !strings.Contains(m.notes[0], " of plain.") || !strings.Contains(m.notes[1], "is not noticed") || !strings.Contains(m.notes[1], "GRANT EXECUTE") {
 		t.Errorf("notes %q", m.notes)
 	}
 }

@@ -108,7 +108,7 @@ func (l *changeLog) takeNote(ctx context.Context, is *publication) error {
 			n.Broken[strconv.FormatInt(t.row.OID, 10)] = why.Error()
 		}
 	}
-	if n.equal(p.note) && !p.note.old() && (p.object != 0 || !l.given()) {
+	if n.equal(p.note) && !p.note.old() && (p.object != 0 && p.readable || !l.given()) {
 		return nil
 	}
 	n.Written = max(time.Now().Unix(), p.note.Written+1) // so that the newest is known
@@ -125,14 +125,17 @@ func (l *changeLog) takeNote(ctx context.Context, is *publication) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case !l.given():
+	if !l.given() {
 		return l.control.do(ctx, "COMMENT ON PUBLICATION "+session.Quote(l.publication)+" IS "+session.Literal(notedPrefix+string(text)))
-	case p.object != 0:
-		return l.control.do(ctx, commentOnObject(p.object, l.slot, string(text)))
 	}
-	object := 1<<30 + rand.Int64N(1<<30) // lo_create(0) would not tell it to COMMENT in the same message
-	err = l.control.do(ctx, fmt.Sprintf("BEGIN; SELECT lo_create(%d); %s; COMMIT", object, commentOnObject(object, l.slot, string(text))))
+	object, create := p.object, ""
+	if object == 0 {
+		object = 1<<30 + rand.Int64N(1<<30) // lo_create(0) would not tell it to COMMENT in the same message
+		create = fmt.Sprintf("SELECT lo_create(%d); ", object)
+	}
+	// pg_dump reads every large object, and fails at one that its account may not read. There
+	// is nothing in ours, and its comment everybody may read anyway.
+	err = l.control.do(ctx, fmt.Sprintf("BEGIN; %[2]sCOMMENT ON LARGE OBJECT %[1]d IS %[3]s; GRANT SELECT ON LARGE OBJECT %[1]d TO PUBLIC; COMMIT", object, create, session.Literal(objectPrefix(l.slot)+string(text))))
 	if err != nil {
 		l.control.rollBack(ctx)
 	}
@@ -149,8 +152,19 @@ func (l *changeLog) noted(ctx context.Context) (*publication, error) {
 		return p, err
 	}
 	p.version = fmt.Sprint(p.oid, " ", p.version) // another one may be given by now
-	if p.note, p.object, err = l.control.objectNote(ctx, l.slot); err != nil {
+	objects, err := l.control.objects(ctx, l.slot)
+	if err != nil {
 		return nil, err
+	}
+	newest := newestOf(objects)
+	p.note, p.object, p.readable = newest.note, newest.oid, newest.readable
+	if !newest.ours {
+		p.object = 0 // another account has read the source before
+	}
+	for _, o := range objects {
+		if !o.ours {
+			p.strange = append(p.strange, strconv.FormatInt(o.oid, 10)+" of "+o.owner)
+		}
 	}
 	return p, l.members(ctx, p)
 }
@@ -160,39 +174,49 @@ func objectPrefix(slot string) string {
 	return "Headwater's note of the slot " + slot + ", which it needs to go on: "
 }
 
-func commentOnObject(object int64, slot, text string) string {
-	return fmt.Sprintf("COMMENT ON LARGE OBJECT %d IS %s", object, session.Literal(objectPrefix(slot)+text))
+// object is a large object that has a note.
+type object struct {
+	oid      int64
+	owner    string
+	ours     bool // this account may write and remove it
+	readable bool // by every account
+	note     noted
 }
 
-const ofObjects = "SELECT m.oid::int8, d.description, pg_has_role(m.lomowner, 'USAGE') FROM pg_description d JOIN pg_largeobject_metadata m ON m.oid = d.objoid WHERE d.classoid = 'pg_largeobject'::regclass AND starts_with(d.description, %s) AND NOT pg_is_in_recovery()"
+const ofObjects = "SELECT m.oid::int8, d.description, pg_has_role(m.lomowner, 'USAGE'), pg_get_userbyid(m.lomowner), EXISTS (SELECT FROM aclexplode(m.lomacl) a WHERE a.grantee = 0 AND a.privilege_type = 'SELECT') FROM pg_description d JOIN pg_largeobject_metadata m ON m.oid = d.objoid WHERE d.classoid = 'pg_largeobject'::regclass AND starts_with(d.description, %s) AND NOT pg_is_in_recovery() ORDER BY 1"
 
-// objectNote returns the newest note of a slot that a large object has, and the object, 0 if
-// it is not this account's: then another account has read the source before.
-func (k *control) objectNote(ctx context.Context, slot string) (n noted, object int64, err error) {
+// objects returns the large objects that have notes of a slot: each account that has read the
+// source made its own.
+func (k *control) objects(ctx context.Context, slot string) (all []object, err error) {
 	err = k.ask(ctx, fmt.Sprintf(ofObjects, session.Literal(objectPrefix(slot))), func(_ int, row [][]byte) error {
-		var one noted
-		if json.Unmarshal(row[1][len(objectPrefix(slot)):], &one) == nil && one.Written > n.Written {
-			if n, object = one, 0; session.Truth(row[2]) {
-				object = session.Number(row[0])
-			}
+		o := object{oid: session.Number(row[0]), owner: string(row[3]), ours: session.Truth(row[2]), readable: session.Truth(row[4])}
+		if json.Unmarshal(row[1][len(objectPrefix(slot)):], &o.note) != nil {
+			o.note = noted{}
 		}
+		all = append(all, o)
 		return nil
 	})
-	return n, object, err
+	return all, err
+}
+
+// newestOf returns the object that was written last, the zero object if there is none.
+func newestOf(all []object) (newest object) {
+	for _, o := range all {
+		if o.note.Written > newest.note.Written {
+			newest = o
+		}
+	}
+	return newest
 }
 
 // forget removes the notes of a slot that large objects have, as far as they are this
 // account's.
 func (k *control) forget(ctx context.Context, slot string) error {
-	var ours []string
-	err := k.ask(ctx, fmt.Sprintf(ofObjects, session.Literal(objectPrefix(slot))), func(_ int, row [][]byte) error {
-		if session.Truth(row[2]) {
-			ours = append(ours, string(row[0]))
+	all, err := k.objects(ctx, slot)
+	for _, o := range all {
+		if o.ours {
+			err = errors.Join(err, k.do(ctx, fmt.Sprintf("SELECT lo_unlink(%d)", o.oid)))
 		}
-		return nil
-	})
-	for _, object := range ours {
-		err = errors.Join(err, k.do(ctx, "SELECT lo_unlink("+object+")"))
 	}
 	return err
 }

@@ -24,8 +24,12 @@ type publication struct {
 	root    bool // changes of partitions come as changes of the root
 	version string
 	note    noted
-	object  int64            // the large object that has the note, 0 if there is none of ours
 	members map[int64]member // by the table's oid
+	// object is the large object that has the note, 0 if there is none of ours; readable, by
+	// every account. strange are those that other accounts left.
+	object   int64
+	readable bool
+	strange  []string
 }
 
 // member is a table of a publication.

@@ -81,7 +81,7 @@ func (l *changeLog) checkContinues(s *slotRow, landed pglogrepl.LSN) error {
 	case s.state == "lost":
 		return replaced("the server has given up the log that it kept for the slot %s, as it was longer than max_slot_wal_keep_size (or, on a standby, in the way of its primary's changes): raise that setting, or sync more often", l.slot)
 	case s.confirmed > landed:
-		return replaced("the slot %s stands at %s, behind which nothing before %s is kept, but only what is before %s has landed: somebody else has moved it or made it anew, as pg_upgrade does, and another Headwater that follows a source of the same name (give one of them another name)", l.slot, s.confirmed, s.confirmed, landed)
+		return replaced("the slot %s stands at %s, behind which nothing before %s is kept, but only what is before %s has landed: somebody else has moved it or made it anew, as pg_upgrade does, or another Headwater that follows a source of the same name (give one of them another name)", l.slot, s.confirmed, s.confirmed, landed)
 	case s.end != 0 && s.end < landed:
 		return replaced("the server's log ends at %s, before %s, which has landed: the server was restored or failed over to one that had not got everything", s.end, landed)
 	}
@@ -251,7 +251,8 @@ func (s *Capturer) Release(ctx context.Context, reader, owner string) error {
 		return err
 	}
 	if owner != "" {
-		note, _, err := l.control.objectNote(ctx, reader)
+		objects, err := l.control.objects(ctx, reader)
+		note := newestOf(objects).note
 		if !l.given() && err == nil {
 			var p *publication
 			if p, err = l.control.publication(ctx, reader); p != nil {

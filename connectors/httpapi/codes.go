@@ -41,7 +41,16 @@ func (s *source) coded(a *answer, single bool) error {
 		return nil
 	}
 	v := verdict{s: s, single: single}
-	if !v.object(a.in.index.Top(), true) || v.says == "" || v.said == "" {
+	record := !v.object(a.in.index.Top(), true)
+	if v.says == "" && v.fault != "" && !v.good && !single {
+		v.says = v.fault
+	}
+	if v.says == "" && v.odd != "" && !v.well {
+		v.says = v.odd
+	} else if v.says != "" && v.said == "" {
+		v.said = v.about
+	}
+	if record || v.says == "" || v.said == "" {
 		return nil
 	}
 	return s.refused(a.url, driver.ErrBadData, a.body, "an error ("+v.says+"; pagination.ignore if that is none)")
@@ -52,7 +61,12 @@ type verdict struct {
 	s      *source
 	single bool   // the answer may be a record
 	says   string // the field by which it failed
+	odd    string // one whose word nobody knows
+	fault  string // one of words of a fault
 	said   string // in words
+	about  string // words that may describe a thing, too
+	good   bool   // a code or an outcome is known to be good
+	well   bool   // it says that it is a success
 }
 
 // object reads the fields of an answer, or of an object in it. It returns false if they
@@ -72,12 +86,19 @@ func (v *verdict) object(fields fieldsOf, top bool) bool {
 				v.object(records.Fields(value), false)
 			}
 		case errorCodes[plain] && !none && !fine[text] && text != "false", outcomes[plain] && !none && v.failed(text):
-			v.says = string(key) + ": " + text
-		case faults[plain] && !none && !fine[text] && text != "no error":
-			if v.said = text; v.says == "" && !v.single {
-				v.says = string(key)
+			if outcomes[plain] && unknownWord(text) && !v.single {
+				v.odd = string(key) + ": " + text
+			} else {
+				v.says = string(key) + ": " + text
 			}
-		case (sentences[plain] || plain == "text" && !v.single) && !none && !fine[text]:
+		case (errorCodes[plain] || outcomes[plain]) && fine[text]:
+			v.good = true
+			v.well = v.well || text == "true" && outcomes[plain]
+		case faults[plain] && !none && !isFine(text):
+			v.said, v.fault = text, string(key)
+		case !v.single && !none && (plain == "description" || plain == "info"):
+			v.about = text
+		case (sentences[plain] || plain == "text" && !v.single) && !none && !isFine(text):
 			v.said = text
 		case v.single && !words.Failing[plain] && !errorCodes[plain] && !outcomes[plain] && !faults[plain] && !none:
 			return false
@@ -93,10 +114,37 @@ func (v *verdict) failed(text string) bool {
 		return !fine[text] && !(len(text) == 3 && text[0] == '2')
 	}
 	if !v.single {
-		return !fine[text]
+		return !isFine(text)
 	}
-	for _, word := range []string{"err", "fail", "invalid", "denied", "unauth", "forbidden", "exceed", "limit", "expired"} {
-		if strings.Contains(text, word) {
+	return hasAny(text, bad)
+}
+
+// bad are parts of the words of requests that failed, and denials of what is good.
+var bad = []string{"err", "fail", "invalid", "denied", "unauth", "forbidden", "exceed", "limit", "expired"}
+
+// isFine reports whether a word or a sentence says that all went well, or that there is
+// no record.
+func isFine(text string) bool {
+	text = strings.Join(strings.Fields(text), " ")
+	switch {
+	case fine[text] || fine[strings.ReplaceAll(text, " ", "_")] || text == "no error" || text == "no errors":
+		return true
+	case hasAny(text, bad) || hasAny(text, []string{"unsuccess", "not ", "n't", "access", "permission", "right", "auth", "key", "token", "不", "未"}):
+		return false
+	case strings.HasPrefix(text, "no ") || strings.HasPrefix(text, "0 "):
+		return hasAny(text, []string{"record", "row", "result", "data", "item", "entries", "match", "found", "content"})
+	}
+	return strings.Contains(text, "success") || strings.Contains(text, "成功")
+}
+
+// unknownWord reports whether an outcome is a word that says neither no nor a failure.
+func unknownWord(text string) bool {
+	return !digits(strings.TrimPrefix(text, "-")) && text != "false" && text != "n" && text != "no" && !hasAny(text, bad)
+}
+
+func hasAny(text string, parts []string) bool {
+	for _, part := range parts {
+		if strings.Contains(text, part) {
 			return true
 		}
 	}

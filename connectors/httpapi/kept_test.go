@@ -109,6 +109,20 @@ func TestErrorsBesideNoRecord(t *testing.T) {
 		`{"responseCode":"AUTH_01","responseMessage":"bad session","items":[]}`: "AUTH_01",
 		`{"status":{"code":"E1","text":"bad session"},"items":[]}`:              "E1",
 		`{"meta":{"code":17,"message":"bad session"},"items":[]}`:               "bad session",
+		`{"status":"failed","errmsg":"no rights","items":[]}`:                   "no rights",
+		`{"success":false,"status":"S","message":"no rights","items":[]}`:       "no rights",
+		`{"errno":0,"errmsg":"成功","items":[]}`:                                  "",
+		`{"errcode":0,"errmsg":"request was accepted","items":[]}`:              "",
+		`{"errmsg":"no errors","items":[]}`:                                     "",
+		`{"errmsg":"request was successful","items":[]}`:                        "",
+		`{"errmsg":"request was unsuccessful","items":[]}`:                      "unsuccessful",
+		`{"errmsg":"no permission","items":[]}`:                                 "no permission",
+		`{"success":true,"status":"S","message":"fetched","items":[]}`:          "",
+		`{"status":"no records found","message":"none today","items":[]}`:       "",
+		`{"status":"0 rows","message":"none today","items":[]}`:                 "",
+		`{"status":"published","description":"My list","items":[]}`:             "",
+		`{"status":false,"message":"No users were found","items":[]}`:           "",
+		`{"status":false,"message":"no rights","items":[]}`:                     "no rights",
 		`{"status":"OK","message":"none today","items":[]}`:                     "",
 		`{"status":"no_records","message":"none today","items":[]}`:             "",
 		`{"success":true,"message":"none today","items":[]}`:                    "",
@@ -124,7 +138,7 @@ func TestErrorsBesideNoRecord(t *testing.T) {
 		if says == "" {
 			continue
 		}
-		ignore := map[string]any{"ignore": []string{"status", "result", "success", "errorMessage", "responseCode", "code"}}
+		ignore := map[string]any{"ignore": []string{"status", "result", "success", "errorMessage", "responseCode", "code", "errmsg"}}
 		if _, rows, err := all(t, map[string]any{"base_url": srv.URL + "/x", "pagination": ignore}); err != nil || len(rows) > 0 {
 			t.Errorf("%s, which the settings say is no error: %d rows, %v", answer, len(rows), err)
 		}

@@ -235,6 +235,7 @@ func TestProofs(t *testing.T) {
 		}, rows: 25},
 		"a cursor of 0 that is the place of this page": {answer: func(c call) { c.say(`{"data":%s,"cursor":0}`, items(0, 10)) }, says: "cursor"},
 		"a next something":          {answer: func(c call) { c.say(`{"data":%s,"nextRecordKey":"k7"}`, items(0, 7)) }, says: "nextRecordKey"},
+		"a next of no paging":       {answer: func(c call) { c.say(`{"data":%s,"next_season":"autumn","nextTier":"gold"}`, items(0, 7)) }, rows: 7},
 		"what comes next in time":   {answer: func(c call) { c.say(`{"data":%s,"next_run_at":"noon","nextBillingDate":"x"}`, items(0, 7)) }, rows: 7},
 		"a map in an envelope":      {answer: func(c call) { c.say(`{"users":{"a":{"v":1},"b":{"v":2}},"meta":{"took":3}}`) }, rows: 2},
 		"a map, and a larger total": {answer: func(c call) { c.say(`{"users":{"a":{"v":1},"b":{"v":2}},"total":500}`) }, says: "500"},

@@ -46,7 +46,8 @@ var (
 	// OtherNext are the words of a name that begins with "next" and tells of a time or an
 	// event.
 	OtherNext = Of(`at on in date time day days week month year hour minute second billing bill pay payment due run runs sync delta check update refresh poll reset allowed retry attempt
-		renew renewal release version event step action state status schedule scheduled execution expiry open close sequence charge invoice delivery game match episode number value`)
+		renew renewal release version event step action state status schedule scheduled execution expiry open close sequence charge invoice delivery game match episode number value
+		season tier level round block cycle period milestone`)
 	MoreNames = Of(`hasmore more hasnext hasnextpage hasmoreitems moreitems moreavailable moreresults hasmoreresults hasmoredata hasmorepages morepages
 		moreitemsincollection hasmorerecords morerecords istruncated truncated hasnextresults existsnextpage nextpageexists hasadditionalresults hasfollowing
 		exceededtransferlimit moredata nextpageavailable moreresultsavailable moreitemsavailable morerecordsavailable remainingitems remainingitemcount remainingrecords remainingresults`)

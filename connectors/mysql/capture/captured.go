@@ -92,8 +92,8 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	merged := map[string]string{} // tables that others write to, by their names
 	for name, f := range all {
 		if strings.EqualFold(f.engine, "MRG_MyISAM") {
-			created, _, err := s.created(ctx, c, driver.Table{Namespace: s.pool.Settings.Database, Name: name})
-			if err != nil {
+			created, err := s.created(ctx, c, driver.Table{Namespace: s.pool.Settings.Database, Name: name})
+			if errors.Is(err, driver.ErrTimeout) || errors.Is(err, driver.ErrUnreachable) { // not of the table
 				return nil, err
 			}
 			for _, n := range created.Union {
@@ -115,16 +115,21 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			continue
 		}
 		one.created, one.engine = f.created, strings.ToLower(f.engine)
-		told := true // what its foreign keys do
+		var untold error // why it is not known what its foreign keys do
 		if f.foreign == "" && (!shows && f.kind == "BASE TABLE" || len(f.shown) < len(f.keys)) {
-			created, ok, err := s.created(ctx, c, t.Table)
-			if err != nil {
-				return nil, err
+			var created binlog.Created
+			if created, untold = s.created(ctx, c, t.Table); errors.Is(untold, driver.ErrUnreachable) {
+				return nil, untold
 			}
-			f.foreign, told = created.Cascades, ok
+			f.foreign = created.Cascades
 		}
-		if one.refused = unfit(t.Table, f.kind, f.engine, f.foreign); one.refused == nil && !told {
-			one.refused = driver.E(driver.ErrPermission, nil, "table %s may have columns and foreign keys that this account is not shown, and by a key with CASCADE or SET NULL the server changes rows without a word in the log: GRANT SELECT on the whole table", t.Table)
+		one.refused = unfit(t.Table, f.kind, f.engine, f.foreign)
+		switch {
+		case one.refused != nil || untold == nil:
+		case !errors.Is(untold, driver.ErrPermission):
+			one.refused = untold
+		default:
+			one.refused = driver.E(driver.ErrUnsupported, nil, "table %s may have columns and foreign keys that this account is not shown, and by a key with CASCADE or SET NULL the server changes rows without a word in the log: GRANT SELECT on the whole table", t.Table)
 		}
 		if by := merged[t.Name]; by != "" && one.refused == nil {
 			one.refused = driver.E(driver.ErrUnsupported, nil, "table %s is a part of %s, by whose name the log has rows that are written through it; %s", t.Table, by, elsewhere(t.Table))
@@ -148,9 +153,10 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	return out, nil
 }
 
-// errHidden is the refusal of a table of which this account may see some columns alone.
+// errHidden is the refusal of a table of which this account may see some columns alone,
+// perhaps on purpose: those can be read whole.
 func errHidden(t driver.Table) error {
-	return driver.E(driver.ErrPermission, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t)
+	return driver.E(driver.ErrUnsupported, nil, "table %s has columns that this account may not see, and rows in the log have all of them: GRANT SELECT on the whole table", t)
 }
 
 // hidden returns errHidden if the server refuses to show all columns of a table. The
@@ -186,19 +192,16 @@ func (s *Capturer) showsKeys(ctx context.Context, c *session.Session) (shows boo
 	return shows, err
 }
 
-// created returns what the definition of a table says, and false if this account may not
-// see it.
-func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Table) (created binlog.Created, seen bool, err error) {
-	err = c.Run(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
+// created returns what the definition of a table says. ErrPermission says that this
+// account may not see it.
+func (s *Capturer) created(ctx context.Context, c *session.Session, t driver.Table) (created binlog.Created, err error) {
+	if err = c.Run(ctx, "SHOW CREATE TABLE "+session.Relation(t), func(row []*string) error {
 		created = binlog.ParseCreated(session.Text(row[1]), t.Namespace)
 		return nil
-	})
-	var server *mysql.MySQLError
-	switch {
-	case err == nil, errors.As(err, &server):
-		return created, err == nil || !errors.Is(c.Explain(ctx, err, ""), driver.ErrPermission), nil
+	}); err != nil {
+		return created, c.Explain(ctx, err, fmt.Sprintf("the definition of table %s", t))
 	}
-	return created, false, c.Explain(ctx, err, "")
+	return created, nil
 }
 
 // unfit says why the log does not have all changes of a table, nil if it has.

@@ -23,6 +23,12 @@ func (t tokens) alter(schema string) Statement {
 	for _, part := range t.parts() {
 		s.part(part, schema)
 	}
+	if len(s.IfThere) > 0 {
+		if s.Effect != Nothing { // something is done in any case
+			s.IfThere = nil
+		}
+		s.Effect = Rewrites
+	}
 	if s.Effect == Rewrites {
 		s.Added, s.Filled = nil, nil
 	}
@@ -132,6 +138,13 @@ func (s *Statement) dropped(t tokens) {
 	case t.is("FOREIGN", "CONSTRAINT", "CHECK"):
 		s.raise(Columns)
 	default: // of a column, too: one of its name may come later, and has none of its values
+		t.skip("COLUMN")
+		if t.skip("IF") && t.skip("EXISTS") {
+			if n, ok := t.name(""); ok && n.Schema == "" && !t.is("FOR") {
+				s.IfThere = append(s.IfThere, n.Table)
+				return
+			}
+		}
 		s.raise(Rewrites)
 	}
 }

@@ -25,4 +25,20 @@ func TestAlterParts(t *testing.T) {
 			t.Errorf("%s\n is %s, want %s", sql, got, want)
 		}
 	}
+	for sql, want := range map[string]string{
+		"ALTER TABLE t DROP COLUMN IF EXISTS a":                                          "2 [a]",
+		"ALTER TABLE t DROP IF EXISTS `if` CASCADE, DROP COLUMN IF EXISTS b, DROP KEY i": "2 [if b]",
+		"ALTER TABLE t DROP COLUMN IF EXISTS a, DROP b":                                  "2 []",
+		"ALTER TABLE t DROP `IF`":                                                        "2 []",
+		"ALTER TABLE t DROP COLUMN IF EXISTS a, ADD b int":                               "2 []",
+		"ALTER TABLE t DROP COLUMN IF EXISTS a, ADD CHECK (b > 1)":                       "2 []",
+		"ALTER IGNORE TABLE t DROP COLUMN IF EXISTS a":                                   "2 []",
+		"ALTER TABLE t DROP PARTITION IF EXISTS p":                                       "2 []",
+		"ALTER TABLE t DROP INDEX IF EXISTS i":                                           "0 []",
+	} {
+		st := Query{Schema: "d", SQL: sql}.Parse()
+		if got := fmt.Sprint(st.Effect, st.IfThere); got != want {
+			t.Errorf("%s\n is %s, want %s", sql, got, want)
+		}
+	}
 }

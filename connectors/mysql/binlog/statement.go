@@ -53,6 +53,9 @@ type Statement struct {
 	// Added are the columns of a Define whose Effect is Columns; Filled are those of them
 	// that rows which were there have a default in.
 	Added, Filled []string
+	// IfThere are columns: a Define does nothing at all to a table that has none of them.
+	// Otherwise, or if there are none, it has its Effect.
+	IfThere []string
 }
 
 // harmless are first words of statements that change no row and no column.

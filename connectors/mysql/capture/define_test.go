@@ -166,6 +166,37 @@ func (f *follower) pad(name string) {
 	table.columns = columns
 }
 
+// An ALTER that drops columns if they are there, and finds none, leaves the table as it is.
+func TestColumnsThatWereNotThere(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t")
+	f.catchUp()
+	log, err := f.capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "ALTER TABLE t DROP COLUMN IF EXISTS gone, DROP IF EXISTS `other`; INSERT INTO t VALUES (2, 2)")
+	if err := f.changes(log); err != nil {
+		t.Fatalf("Changes = %v", err)
+	}
+	log.Close()
+	f.same()
+	if log, err = f.capture(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "ALTER TABLE t DROP COLUMN IF EXISTS gone, DROP COLUMN IF EXISTS N")
+	if err := f.changes(log); !errors.Is(err, driver.ErrRetyped) || !strings.Contains(err.Error(), "without a word of the rows") {
+		t.Errorf("Changes = %v", err)
+	}
+	log.Close()
+	f.discover("t")
+	f.fails(driver.ErrReplaced, "without a word of the rows")
+	f.tables["t"].after = ""
+	f.catchUp()
+}
+
 // A column that goes, and comes again for another process, has none of its old values.
 func TestAColumnThatComesAgain(t *testing.T) {
 	server, db := logServer(t)

@@ -260,7 +260,7 @@ func (s *stream) statement(q binlog.Query) error {
 func (s *stream) define(st binlog.Statement) error {
 	for _, t := range s.l.tables {
 		unread := t.mayBeNamed(st)
-		if t.refused != nil || t.after.Covers(*s.now) || !t.isNamed(st) && !unread {
+		if t.refused != nil || t.after.Covers(*s.now) || !t.isNamed(st) && !unread || !unread && t.lacksAll(st.IfThere) {
 			continue
 		}
 		kind, effect := st.Kind, st.Effect

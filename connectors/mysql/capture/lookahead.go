@@ -120,3 +120,12 @@ func (t *captured) mayBeNamed(st binlog.Statement) bool {
 	}
 	return !plain(t.table.Namespace+t.table.Name) && slices.ContainsFunc(st.Tables, func(n binlog.Name) bool { return !utf8.ValidString(n.Schema + n.Table) })
 }
+
+// lacksAll reports whether the table has none of some columns, and had none when the
+// reading began: what was dropped since its place was found ahead, or is still in columns.
+func (t *captured) lacksAll(names []string) bool {
+	has := func(name string) bool {
+		return !utf8.ValidString(name) || slices.ContainsFunc(t.columns, func(c logColumn) bool { return strings.ToLower(c.name) == strings.ToLower(name) })
+	}
+	return len(names) > 0 && len(t.ahead) == 0 && !slices.ContainsFunc(names, has)
+}

@@ -240,7 +240,8 @@ func (l *changeLog) begin(ctx context.Context, c *session.Session, now binlog.Po
 		if err != nil {
 			return driver.E(driver.ErrReplaced, nil, "table %s landed up to a position that is none of a binary log%s", t.table, wayAnew)
 		}
-		if landed != nil && landed.Includes(p) && !p.Includes(*landed) { // it has no changes in between
+		later := landed != nil && landed.Includes(p) && (!p.Includes(*landed) || landed.Place.Server == p.Place.Server && isLaterFile(landed.Place.File, p.Place.File))
+		if later { // it has no changes in between
 			p = *landed
 		}
 		if t.after = p; t.refused == nil {

@@ -161,6 +161,7 @@ func (s *stream) run(delay time.Duration) error {
 		if s.now == nil {
 			over := s.end != nil && s.state.Includes(*s.end) && reached(s.r.place, s.end.Place)
 			if over && s.undo.prepared() == 0 && len(s.r.torn) == 0 {
+				s.moveOn(s.end.Place.File)
 				return s.resume()
 			}
 			if s.moved && (time.Since(s.since) >= delay && (s.ours || time.Since(s.since) >= idlePause) || s.read >= bytes) {
@@ -216,7 +217,10 @@ func (s *stream) event(e binlog.Event) error {
 		return s.commit(e) // committed in one phase
 	case binlog.QueryEvent, binlog.QueryCompressed:
 		return s.query(e)
-	case binlog.RotateEvent, binlog.FormatEvent, binlog.StopEvent, binlog.HeartbeatEvent, binlog.HeartbeatV2Event, binlog.IgnorableEvent, binlog.RowsQueryEvent,
+	case binlog.HeartbeatEvent, binlog.HeartbeatV2Event: // the server has nothing more for now
+		s.rest()
+		return nil
+	case binlog.RotateEvent, binlog.FormatEvent, binlog.StopEvent, binlog.IgnorableEvent, binlog.RowsQueryEvent,
 		binlog.PreviousEvent, binlog.ContextEvent, binlog.ViewChangeEvent, binlog.AnnotateEvent, binlog.CheckpointEvent, binlog.EncryptionEvent,
 		binlog.IntvarEvent, binlog.RandEvent, binlog.UserVarEvent: // the last three are of a statement that follows
 		return nil

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"strings"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/mysql/binlog"
@@ -148,6 +149,26 @@ func (s *stream) tornFile() error {
 		last = s.lose(t, lostTable{why: why})
 	}
 	return last
+}
+
+// moveOn notes the place that the reader has reached, between two transactions at the end
+// of the log, if it is in a file that the position does not name yet: the files before may
+// expire though no transaction follows them. Nothing is torn up to there.
+func (s *stream) moveOn(file string) bool {
+	place, was := s.placed(0), s.state.Place
+	if place.Made == 0 || place.File != file || place.File == was.File && place.Server == was.Server {
+		return false
+	}
+	s.state.Place = place
+	return true
+}
+
+// rest has a place to resume given, while nothing happens, if the server has begun
+// another file.
+func (s *stream) rest() {
+	if s.now == nil && !s.moved && s.moveOn(s.r.place.File) {
+		s.moved, s.since = true, time.Now()
+	}
 }
 
 // Advice says, behind what Ready says, what a crash of the server would do, "" if nothing.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
@@ -105,6 +106,9 @@ func partedByCrash(t *testing.T, start func(*testing.T, ...string) (*servers.Ser
 		f.catchUp()
 		execute(t, db, "FLUSH BINARY LOGS")
 		f.catchUp() // the server ended that file itself
+		purge(t, db)
+		f.catchUp()
+		execute(t, db, "FLUSH BINARY LOGS")
 		purge(t, db)
 		f.parted("nobody knows whether the server crashed", "t")
 		execute(t, db, "REPLACE t VALUES (2, 'b')")
@@ -225,4 +229,32 @@ func TestAServerThatWentOnWithoutALog(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.parted("behind the file log.000001 the server went on without a binary log", "t")
+}
+
+// While nothing happens but that the server begins another file, a reader that goes on
+// gives a place in it: the file before may expire.
+func TestAFileThatBeginsWhileNothingHappens(t *testing.T) {
+	server, db := logServer(t)
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t")
+	f.catchUp()
+	f.config = driver.Capture{Continuous: true, Delay: time.Second}
+	log, err := f.capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "FLUSH BINARY LOGS")
+	for c, err := range log.Changes(within(t, time.Minute)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.landed = c.Resume; strings.Contains(f.landed, "log.000002:") {
+			break
+		}
+	}
+	log.Close()
+	purge(t, db)
+	f.config = driver.Capture{}
+	f.catchUp()
 }

@@ -35,7 +35,7 @@ func logEnd(ctx context.Context, c *session.Session) (p binlog.Position, err err
 		return p, err
 	}
 	if place.File == "" {
-		return p, driver.E(driver.ErrReplaced, nil, "the server does not write its binary log any more, as after an error of its disk (its error log says why), and what is committed now is not in it: start it anew%s", wayAnew)
+		return p, driver.E(driver.ErrReplaced, nil, "the server does not write its binary log any more, as after an error of its disk (its error log says why), and what is committed now is not in it: mend that and start the server anew; then all tables are read whole")
 	}
 	err = c.Query(ctx, gtids, func(row []*string) (err error) {
 		place.Time, place.Server = uint32(session.Integer(row[1])), uint32(session.Integer(row[2]))
@@ -87,7 +87,8 @@ type changeLog struct {
 	position string // where the tables that are read whole begin
 	start    binlog.Position
 	settings logSettings
-	server   uint32 // its id
+	server   uint32      // its id
+	loosened atomic.Bool // its settings came to be loose while it was read
 	mariadb  bool
 
 	confirmed atomic.Pointer[string]
@@ -190,7 +191,7 @@ func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
 	if l.tables, err = l.source.describe(ctx, c, l.capture.Tables); err != nil {
 		return err
 	}
-	now.Place.Loose, l.server = len(l.settings.loose) > 0, now.Place.Server
+	now.Place.Loose, l.server = l.isLoose(), now.Place.Server
 	for _, t := range l.tables {
 		t.fold = l.settings.fold
 	}

@@ -340,7 +340,7 @@ func (s *stream) over(e binlog.Event) error {
 // placed returns the place in the files that the reader has reached.
 func (s *stream) placed(at uint32) binlog.Place {
 	place := s.r.place
-	place.Server, place.Time, place.Loose = s.l.server, max(at, s.state.Place.Time), len(s.l.settings.loose) > 0
+	place.Server, place.Time, place.Loose = s.l.server, max(at, s.state.Place.Time), s.l.isLoose()
 	return place
 }
 

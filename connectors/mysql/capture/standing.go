@@ -44,6 +44,13 @@ func (l *changeLog) Standing(ctx context.Context) (driver.Standing, error) {
 				return err
 			}
 		}
+		settings, err := askLogSettings(ctx, c) // somebody may mend them before a crash is noticed
+		if err != nil {
+			return err
+		}
+		if len(settings.loose) > 0 {
+			l.loosened.Store(true)
+		}
 		if st.End = end.String(); confirmed.Includes(end) {
 			st.Behind = 0
 			return nil

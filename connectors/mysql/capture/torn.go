@@ -26,15 +26,19 @@ func (l *changeLog) differs(t *captured) string {
 		return "a crash leaves rows of " + t.engine + " of which the log does not know"
 	case len(l.settings.loose) > 0:
 		return looseness(l.settings.loose)
-	case t.after.Place.Loose:
+	case t.after.Place.Loose, l.loosened.Load():
 		return looseness([]string{"sync_binlog or innodb_flush_log_at_trx_commit was another one"})
 	}
 	return ""
 }
 
+// isLoose reports whether the settings are such that a crash may part the log from the
+// tables, or were since the log was taken up.
+func (l *changeLog) isLoose() bool { return len(l.settings.loose) > 0 || l.loosened.Load() }
+
 // looseness says what settings do to a log.
 func looseness(settings []string) string {
-	return strings.Join(settings, " and ") + ", so that a crash may lose changes of the log that the table has, or those of the table that the log has: set sync_binlog and innodb_flush_log_at_trx_commit to 1"
+	return strings.Join(settings, " and ") + ", so that a crash may leave the log without changes that the table has, or the table without changes that the log has: set sync_binlog and innodb_flush_log_at_trx_commit to 1"
 }
 
 // deleted is how a file ended that is not there any more.

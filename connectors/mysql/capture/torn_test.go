@@ -258,3 +258,28 @@ func TestAFileThatBeginsWhileNothingHappens(t *testing.T) {
 	f.config = driver.Capture{}
 	f.catchUp()
 }
+
+// Settings that come to be loose while a reader goes on, and are mended behind a crash,
+// are not forgotten.
+func TestSettingsThatComeToBeLoose(t *testing.T) {
+	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
+	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover("t")
+	f.catchUp()
+	log, err := f.capture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "SET GLOBAL sync_binlog = 0")
+	if _, err := log.Standing(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "INSERT INTO t VALUES (2)")
+	if err := f.changes(log); err != nil {
+		t.Fatal(err)
+	}
+	log.Close()
+	f.crash(server, nil) // which starts with the options above
+	f.parted("was another one", "t")
+}

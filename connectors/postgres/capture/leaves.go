@@ -102,7 +102,7 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 			}
 			switch {
 			case before == 0 && answer != "f":
-				l.refuse(t, partitioned(t, "its partition "+now.name+" was attached with rows, or has some that may be from before"))
+				l.refuse(t, partitioned(t, "its partition "+now.name+" was attached with rows, or has some that may be from before (make partitions with CREATE TABLE ... PARTITION OF, or sync once before they have rows)"))
 			case before != 0 && answer != "t":
 				all = append(all, suspicion{table: t, leaf: now, until: l.facts.end})
 				now.node = before // so that the next note has the old heap
@@ -190,6 +190,9 @@ func (l *changeLog) unexplained(reached pglogrepl.LSN) error {
 	what := "its partition " + s.leaf.name + " was truncated alone, or its rows were written anew"
 	if s.leaf.link == "" {
 		what = "its rows were written anew when a column was altered"
+		if s.table.loose {
+			what = "its rows were written anew, or it was truncated and filled in one transaction, or was unlogged for a time"
+		}
 	}
 	why := partitioned(s.table, what)
 	l.refused[s.table.index] = why

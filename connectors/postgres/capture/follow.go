@@ -108,10 +108,10 @@ func (f *follower) message(p []byte) error {
 		f.inside = false
 		f.reached = pglogrepl.LSN(m.End)
 		for _, t := range f.order {
-			if t.emptied {
+			if t.emptied && !t.loose { // a loose one may have been UNLOGGED behind that, and filled
 				f.log.allay(t.row.OID, f.xid)
-				t.emptied = false
 			}
+			t.emptied = false
 		}
 		return f.due(false)
 	case pgoutput.Describe:

@@ -125,7 +125,7 @@ func (t *captured) mayBeNamed(st binlog.Statement) bool {
 // reading began: what was dropped since its place was found ahead, or is still in columns.
 func (t *captured) lacksAll(names []string) bool {
 	has := func(name string) bool {
-		return !utf8.ValidString(name) || slices.ContainsFunc(t.columns, func(c logColumn) bool { return strings.ToLower(c.name) == strings.ToLower(name) })
+		return !utf8.ValidString(name) || slices.ContainsFunc(t.columns, func(c logColumn) bool { return strings.EqualFold(c.name, name) })
 	}
 	return len(names) > 0 && len(t.ahead) == 0 && !slices.ContainsFunc(names, has)
 }

@@ -29,6 +29,8 @@ type dbFile struct {
 	at    map[uint32]int64 // where in the log a page begins
 	wal   *wal             // set with walFile
 	index regular          // the -shm file of a log that is in use, or nil
+	// findIndex opens it, if a program has begun to use the log.
+	findIndex func() (regular, error)
 
 	walFile, journal regular // or nil
 	size             int64   // with what the log adds

@@ -66,3 +66,46 @@ func TestLocksOfASlowConsumerEnd(t *testing.T) {
 		})
 	}
 }
+
+// A program that opens the database while it is read copies nothing into it either.
+func TestALogThatComesIntoUse(t *testing.T) {
+	dir := t.TempDir()
+	use := func() *sql.DB {
+		db, err := sql.Open("sqlite", filepath.Join(dir, "a.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(1)
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+	db := use()
+	for _, s := range []string{`PRAGMA journal_mode=WAL`, `CREATE TABLE t (n)`, `INSERT INTO t VALUES (1)`} {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db.Close()
+	if _, err := os.Stat(filepath.Join(dir, "a.db-shm")); err == nil {
+		t.Fatal("the log is in use")
+	}
+	f, err := openFile(t.Context(), os.DirFS(dir), "a.db", 0, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	db = use()
+	if _, err := db.Exec(`INSERT INTO t VALUES (2)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.unchanged(); err != nil {
+		t.Fatal(err)
+	}
+	busy, moved, all := 0, 0, 0
+	if err := db.QueryRow(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &moved, &all); err != nil || busy != 1 {
+		t.Errorf("busy %d, %v: the log was emptied into what is read", busy, err)
+	}
+	if err := f.unchanged(); err != nil {
+		t.Error(err)
+	}
+}

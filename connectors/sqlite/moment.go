@@ -117,11 +117,9 @@ func (f *dbFile) rollBack(files fs.FS, beside string) error {
 // follow finds what a write-ahead log adds to the database, and locks both as they are.
 // Programs can go on appending to the log.
 func (f *dbFile) follow(files fs.FS, beside string) error {
-	if index, err := openRegular(files, beside+"-shm", beside+"-shm"); err == nil {
-		f.index = index
-		if err := f.keepLog(); err != nil {
-			return err
-		}
+	f.findIndex = func() (regular, error) { return openRegular(files, beside+"-shm", beside+"-shm") }
+	if err := f.keepLog(); err != nil {
+		return err
 	}
 	if !filled(files, beside+"-wal") {
 		return nil
@@ -151,8 +149,18 @@ func (f *dbFile) follow(files fs.FS, beside string) error {
 	return nil
 }
 
-// keepLog locks the log's index, where there are locks.
+// inLog reports whether programs write to a log beside the database.
+func (f *dbFile) inLog() bool { return f.header[18] == 2 }
+
+// keepLog locks the log's index, if there is one and where there are locks.
 func (f *dbFile) keepLog() error {
+	if f.index == nil {
+		index, err := f.findIndex()
+		if err != nil {
+			return nil // no program uses the log
+		}
+		f.index = index
+	}
 	switch err := keep(f.index); {
 	case err == nil:
 		f.lease.kept = true
@@ -213,8 +221,8 @@ func (f *dbFile) renew() {
 	f.lease.timer.Reset(leaseTime)
 }
 
-// again takes the locks that a slow consumer lost. unchanged tells whether something was
-// written meanwhile.
+// again takes the locks that a slow consumer lost, and those of a log that a program has
+// begun to use. unchanged tells whether something was written meanwhile.
 func (f *dbFile) again() (held bool, err error) {
 	f.lease.mu.Lock()
 	defer f.lease.mu.Unlock()
@@ -225,10 +233,10 @@ func (f *dbFile) again() (held bool, err error) {
 		if err := f.share(); err != nil {
 			return false, err
 		}
-		if f.index != nil {
-			if err := f.keepLog(); err != nil {
-				return false, err
-			}
+	}
+	if !f.lease.kept && f.inLog() {
+		if err := f.keepLog(); err != nil {
+			return false, err
 		}
 	}
 	f.renew()

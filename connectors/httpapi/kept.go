@@ -3,7 +3,6 @@ package httpapi
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/httpapi/places"
@@ -51,12 +50,5 @@ func (p *pager) unlike(a *answer) error {
 		return nil
 	}
 	return driver.E(driver.ErrBadData, nil, "the answer is one object with the fields %s, where there were records with the columns %s: set connection_config.record_shape to \"single\" if that object is the record now, or records_path to where the records are",
-		firstFew(fields), firstFew(before))
-}
-
-func firstFew(names []string) string {
-	if len(names) > 5 {
-		return strings.Join(names[:5], ", ") + ", ..."
-	}
-	return strings.Join(names, ", ")
+		records.FirstFew(fields), records.FirstFew(before))
 }

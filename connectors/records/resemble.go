@@ -66,3 +66,11 @@ func Resembles(before, fields []string, some bool) bool {
 	}
 	return false
 }
+
+// FirstFew returns names as a message has them, up to five.
+func FirstFew(names []string) string {
+	if len(names) > 5 {
+		return strings.Join(names[:5], ", ") + ", ..."
+	}
+	return strings.Join(names, ", ")
+}

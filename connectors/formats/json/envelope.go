@@ -86,14 +86,7 @@ func unlike(in *input.Input, object []byte) error {
 		return nil
 	}
 	return driver.E(driver.ErrBadData, nil, "%s is one object with the fields %s, where there were records with the columns %s; it may be an error in place of the data. If it is a record, set connection_config.format to \"ndjson\"",
-		in.Name, firstFew(fields), firstFew(before))
-}
-
-func firstFew(names []string) string {
-	if len(names) > 5 {
-		return strings.Join(names[:5], ", ") + ", ..."
-	}
-	return strings.Join(names, ", ")
+		in.Name, records.FirstFew(fields), records.FirstFew(before))
 }
 
 // places are the lists of objects in an object.

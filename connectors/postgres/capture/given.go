@@ -15,7 +15,7 @@ import (
 // publication has them from PostgreSQL 18 on, one that people keep only if they say so.
 func (l *changeLog) checkGenerated(ctx context.Context) error {
 	l.generated = l.facts.version >= 180000
-	if !l.generated || l.source.pool.Settings.Publication == "" {
+	if !l.generated || !l.given() {
 		return nil
 	}
 	l.generated = false

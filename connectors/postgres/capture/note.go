@@ -63,9 +63,9 @@ func (l *changeLog) checkNote(ctx context.Context, note noted, floor pglogrepl.L
 	return l.checkTimeline(ctx, note.Timeline, floor)
 }
 
-// takeNote writes the note. is is the publication as it was checked, or as we have made it;
-// nil leaves what the note says of it, as somebody may have altered it meanwhile.
-func (l *changeLog) takeNote(ctx context.Context, is *publication) error {
+// takeNote writes the note. checked is the publication as it was checked, or as we have made
+// it; nil leaves what the note says of it, as somebody may have altered it meanwhile.
+func (l *changeLog) takeNote(ctx context.Context, checked *publication) error {
 	if l.unnoted != "" {
 		return nil
 	}
@@ -74,9 +74,9 @@ func (l *changeLog) takeNote(ctx context.Context, is *publication) error {
 		return err
 	}
 	n := noted{Version: p.note.Version, Owner: l.capture.Owner, Timeline: l.facts.timeline, Members: p.note.Members}
-	if is != nil {
-		n.Version, n.Members = is.version, map[string]int64{}
-		for oid, m := range is.members {
+	if checked != nil {
+		n.Version, n.Members = checked.version, map[string]int64{}
+		for oid, m := range checked.members {
 			n.Members[strconv.FormatInt(oid, 10)] = m.oid
 		}
 	}

@@ -190,6 +190,7 @@ func (s *source) ask(ctx context.Context, verb, what string, f func(line string)
 	}
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, int(s.limits.MaxRowBytes))
+	lines.Split(wholeLine)
 	for lines.Scan() {
 		line := lines.Text()
 		switch {
@@ -205,6 +206,12 @@ func (s *source) ask(ctx context.Context, verb, what string, f func(line string)
 		}
 	}
 	return s.lost(ctx, lines.Err())
+}
+
+// wholeLine is bufio.ScanLines without what it takes for a last line: half a row of an
+// answer that broke off may look like a row.
+func wholeLine(data []byte, _ bool) (advance int, line []byte, err error) {
+	return bufio.ScanLines(data, false)
 }
 
 // lost explains an answer without an end.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -13,12 +14,12 @@ import (
 	"headwater/connectors/example"
 )
 
-// server answers in the way that package example describes. An answer of a table
-// with cut breaks off without its end.
+// server answers in the way that package example describes. The answers of the tables
+// in cut break off without their ends, by so many bytes before that of the last row.
 type server struct {
 	tables map[string]string // the columns, by name
 	rows   map[string][]string
-	cut    string
+	cut    map[string]int
 }
 
 // listen serves on a port of its own until the test ends, and returns settings.
@@ -59,12 +60,12 @@ func (s server) answer(conn net.Conn) {
 		fmt.Fprintln(out, "!there is no such table")
 		return
 	default:
-		for _, row := range s.rows[words[2]] {
-			fmt.Fprintln(out, row)
-		}
-		if words[2] == s.cut {
+		rows := strings.Join(s.rows[words[2]], "\n") + "\n"
+		if by, broken := s.cut[words[2]]; broken {
+			io.WriteString(out, rows[:len(rows)-by])
 			return
 		}
+		io.WriteString(out, rows)
 	}
 	fmt.Fprintln(out, ".")
 }
@@ -82,9 +83,9 @@ func TestConformance(t *testing.T) {
 		many[i] = fmt.Sprintf("%d\trow %d", i, i)
 	}
 	s := server{
-		tables: map[string]string{"orders": "id:int64\tamount:decimal(9,2)\tday:date", "many": "id:int64\tname:string", "cut": "id:int64"},
-		rows:   map[string][]string{"orders": {"1\t\\N\t\\N", "2\t-0.05\t2024-02-29", "3\t12.50\t2024-03-01"}, "many": many, "cut": {"1", "2"}},
-		cut:    "cut",
+		tables: map[string]string{"orders": "id:int64\tamount:decimal(9,2)\tday:date", "many": "id:int64\tname:string", "cut": "id:int64", "halved": "id:int64\tname:string"},
+		rows:   map[string][]string{"orders": {"1\t\\N\t\\N", "2\t-0.05\t2024-02-29", "3\t12.50\t2024-03-01"}, "many": many, "cut": {"1", "2"}, "halved": {"1\tone", "2\ttwo"}},
+		cut:    map[string]int{"cut": 0, "halved": len("\ttwo\n")},
 	}
 	settings := s.listen(t)
 	wrong := settings
@@ -101,6 +102,7 @@ func TestConformance(t *testing.T) {
 			{Table: driver.Table{Name: "orders", Kind: "table", RowEstimate: -1, Columns: []driver.Column{column("id", "int64"), column("amount", "decimal(9,2)"), column("day", "date")}},
 				Rows: [][]string{{"1", drivertest.Null, drivertest.Null}, {"2", "-0.05", "2024-02-29"}, {"3", "12.50", "2024-03-01"}}, Cursors: []string{"id", "day"}},
 			{Table: driver.Table{Name: "cut", Kind: "table", RowEstimate: -1, Columns: []driver.Column{column("id", "int64")}}, Broken: driver.ErrUnreachable},
+			{Table: driver.Table{Name: "halved", Kind: "table", RowEstimate: -1, Columns: []driver.Column{column("id", "int64"), column("name", "string")}}, Broken: driver.ErrUnreachable},
 		},
 	})
 }

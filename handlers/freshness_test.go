@@ -3,7 +3,6 @@ package handlers
 import (
 	"context"
 	"errors"
-	"maps"
 	"testing"
 	"time"
 
@@ -100,14 +99,51 @@ func TestFreshnessByAnotherClock(t *testing.T) {
 			l.do("orders", driver.OpInsert, 1, "landed")
 			w.eventually("it to be told of", func() bool { return changes().CommittedAt != nil })
 			<-gate
+			l.mu.Lock()
+			l.unread = 1 // so that what has landed tells how complete it is, and nothing else
+			l.mu.Unlock()
 			l.do("orders", driver.OpInsert, 2, "not yet landed")
-			time.AfterFunc(time.Second, func() { gate <- struct{}{} })
-			if op := w.do(w.syncCommand(command.SyncOptions{})); op.Status != projections.StatusCompleted {
+			ended := make(chan struct{})
+			defer close(ended)
+			time.AfterFunc(time.Second, func() {
+				gate <- struct{}{}
+				for id := int64(3); ; id++ {
+					l.do("orders", driver.OpInsert, id, "later")
+					select {
+					case <-ended:
+						return
+					case <-time.After(100 * time.Millisecond):
+					}
+				}
+			})
+			beside := w.syncCommand(command.SyncOptions{})
+			beside.Deadline = time.Now().Add(2 * patience)
+			if op := w.do(beside); op.Status != projections.StatusCompleted {
 				t.Errorf("a sync beside it: %s %+v", op.Status, op.Targets)
 			}
-			if !maps.Equal(w.holds("orders"), l.all()["orders"]) {
+			if w.holds("orders")[2] != "not yet landed" {
 				t.Error("a sync beside it ended before its rows had landed")
 			}
 		})
+	}
+}
+
+// TestFreshnessOfAClockThatWasAhead: what was called complete up to a time to come, as by
+// the clock of the source, is not called so for longer than until the next sync.
+func TestFreshnessOfAClockThatWasAhead(t *testing.T) {
+	w, l := newLog(t, quick(), "orders")
+	for n, early := range []time.Duration{0, time.Hour, 0} {
+		l.mu.Lock()
+		l.early = early
+		l.mu.Unlock()
+		for id := range int64(4) { // more than land at once: the last ones count by when the sync began
+			l.do("orders", driver.OpInsert, int64(n)*4+id, "a")
+		}
+		w.do(w.syncCommand(capturing()))
+		source, err := w.store.Source(w.address)
+		w.check(err)
+		if c := source.Changes; c == nil || c.FreshUntil == nil || c.FreshUntil.After(time.Now()) != (early > 0) {
+			t.Errorf("early by %s: %+v", early, c)
+		}
 	}
 }

@@ -33,6 +33,8 @@ type logged struct {
 	releases int
 	retained int64
 	ahead    time.Duration // of the server's clock, before ours
+	early    time.Duration // by how much what has landed is called complete for too long
+	unread   int64         // of the log, which is never at its end
 	// Hooks: they come before what they are called for. nil lets it pass.
 	onCapture func(driver.Capture) error
 	onFlush   func(n int) error
@@ -242,7 +244,7 @@ func (s *loggedSession) Changes(ctx context.Context, r extract.ChangesRequest) i
 			}
 			to := min(end, at+3)
 			some, changed, hook, told := slices.Clone(l.log[at:to]), l.changed, l.onFlush, l.told
-			standing := driver.Standing{At: time.Now(), Position: strconv.Itoa(at), Behind: int64(end - at), Retained: l.retained, Left: -1, State: "reserved"}
+			standing := driver.Standing{At: time.Now(), Position: strconv.Itoa(at), Behind: int64(end-at) + l.unread, Retained: l.retained, Left: -1, State: "reserved"}
 			l.told = ""
 			l.mu.Unlock()
 			if hook != nil {
@@ -308,7 +310,7 @@ func (s *loggedSession) flush(ctx context.Context, r extract.ChangesRequest, som
 			if h.table != t.Table.Name || from+n < s.begin[h.table] {
 				continue
 			}
-			switch f.Committed, f.Fresh = h.at, h.at.Add(-s.l.ahead); h.op {
+			switch f.Committed, f.Fresh = h.at, h.at.Add(s.l.early-s.l.ahead); h.op {
 			case driver.OpInsert:
 				c.Inserted++
 			case driver.OpUpdate:

@@ -320,7 +320,7 @@ func TestScheduleAfter(t *testing.T) {
 	}
 	at(third).wantScheduled(event.Schedule{After: second.Source})
 	w.wantRefused(at(first).schedule(event.Schedule{After: third.Source}), event.ReasonInvalidConfig, "round in a circle")
-	w.wantRefused(at(first).schedule(event.Schedule{After: first.Source}), event.ReasonInvalidConfig, "round in a circle")
+	w.wantRefused(at(first).schedule(event.Schedule{After: first.Source}), event.ReasonInvalidConfig, "after: the source cannot be synced after itself")
 	w.wantRefused(at(first).schedule(event.Schedule{After: "src_nobody"}), event.ReasonNotFound, "there is no source")
 	for n := 1; n <= 2; n++ {
 		at(first).do(w.syncCommand(command.SyncOptions{}))

@@ -50,3 +50,40 @@ func TestADiskThatIsGone(t *testing.T) {
 		t.Errorf("what was not stored is at %d", again.Position())
 	}
 }
+
+// tornFile is a file that takes nothing.
+type tornFile struct{ vfs.File }
+
+func (tornFile) Write([]byte) (int, error)  { return 0, fs.ErrInvalid }
+func (tornFile) Sync() error                { return fs.ErrInvalid }
+func (tornFile) SyncData() error            { return fs.ErrInvalid }
+func (tornFile) SyncTo(int64) (bool, error) { return false, fs.ErrInvalid }
+
+type tornFS struct{ vfs.FS }
+
+func (f tornFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, category)
+	return tornFile{file}, err
+}
+
+// What a file does not take waits, and what it takes does not.
+func TestAFileThatTakesNothing(t *testing.T) {
+	for want, under := range []vfs.FS{vfs.NewMem(), tornFS{vfs.NewMem()}} {
+		pauses := 0
+		f, err := pacedFS{under, func() { pauses++ }}.Create("a", vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, do := range map[string]func() error{
+			"write":     func() error { _, err := f.Write([]byte("a")); return err },
+			"sync":      f.Sync,
+			"sync data": f.SyncData,
+			"sync to":   func() error { _, err := f.SyncTo(1); return err },
+		} {
+			pauses = 0
+			if err := do(); (err != nil) != (want == 1) || pauses != want {
+				t.Errorf("%s: %v, %d pauses, want %d", what, err, pauses, want)
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,10 +17,33 @@ type versions struct {
 	want                        string // of the second
 }
 
+// later opens the second, with what is known of the first.
+func (v versions) later(t *testing.T) (files fs.FS, settings string, later driver.Source) {
+	t.Helper()
+	files, dir := folder(t, map[string]string{v.name: v.first})
+	settings = `{"path":"` + v.name + `"` + v.settings + `}`
+	src, err := open(t, files, settings, driver.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := src.Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, v.name), []byte(v.then), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if later, err = open(t, files, settings, driver.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	later.(driver.Knower).Know(before)
+	return files, settings, later
+}
+
 // A file that is one object with nothing of the records that were in it is an error or a
 // notice: it does not replace them. A file without a byte among others is told of.
 func TestAFileThatIsAnotherThing(t *testing.T) {
-	for name, c := range map[string]struct{ name, first, then, settings, says string }{
+	for name, c := range map[string]versions{
 		"an error":                       {"f.json", `[{"id":1,"v":2},{"id":2,"v":3}]`, `{"error":"not found"}`, "", "ndjson"},
 		"nothing":                        {"f.json", `[{"id":1,"v":2}]`, `{}`, "", "ndjson"},
 		"null in place of the list":      {"f.json", `{"items":[{"id":1}]}`, `{"items":null}`, "", "ndjson"},
@@ -34,26 +58,13 @@ func TestAFileThatIsAnotherThing(t *testing.T) {
 		"one record of those":            {"f.json", `[{"id":1,"v":2},{"id":2,"v":3}]`, `{"id":3}`, "", ""},
 		"an envelope of those":           {"f.json", `[{"id":1,"v":2},{"id":2,"v":3}]`, `{"items":[{"id":3}]}`, "", ""},
 		"said to be a record":            {"f.json", "{\"id\":1}\n{\"id\":2}\n", `{"total":7}`, `,"format":"ndjson"`, ""},
-		"the first records of the table": {"f.json", `[]`, `{"id":1}`, "", ""},
+		"the first records of the table": {"f.json", `[]`, `{"status":"new"}`, "", ""},
+		"no list at its path":            {"f.json", `{"lines":[{"sku":"p"}]}`, `{"error":"not found"}`, `,"records_path":"lines"`, "records_path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files, dir := folder(t, map[string]string{c.name: c.first})
-			settings := `{"path":"` + c.name + `"` + c.settings + `}`
-			src, err := open(t, files, settings, driver.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			before, err := src.Discover(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, c.name), []byte(c.then), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			src.(driver.Knower).Know(before)
-			_, err = src.Discover(t.Context())
-			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-				t.Errorf("%v; want %q", err, c.says)
+			_, _, later := c.later(t)
+			if _, err := later.Discover(t.Context()); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v; want %q", err, c.want)
 			}
 		})
 	}
@@ -103,24 +114,7 @@ func TestWhatWasDecidedStays(t *testing.T) {
 		"a record that says less":              {"f.json", `{"id":1,"data":[{"a":1}]}`, `{"data":[{"a":1}]}`, "", `[data:json] [[[{"a":1}]]]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files, dir := folder(t, map[string]string{c.name: c.first})
-			settings := `{"path":"` + c.name + `"` + c.settings + `}`
-			src, err := open(t, files, settings, driver.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			before, err := src.Discover(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, c.name), []byte(c.then), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			later, err := open(t, files, settings, driver.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			later.(driver.Knower).Know(before)
+			files, settings, later := c.later(t)
 			if err := later.Check(t.Context()); err != nil {
 				t.Errorf("check: %v", err)
 			}

@@ -156,17 +156,16 @@ func matches(pattern, name []string) bool {
 // those that lead nowhere; links to folders are not followed.
 func (s *source) walk(folder string) (found, shut []string, err error) {
 	err = fs.WalkDir(s.files, folder, func(name string, d fs.DirEntry, err error) error {
-		hidden := name != folder && strings.HasPrefix(path.Base(name), ".")
 		switch {
 		case err != nil && name == folder:
 			return fileError(err, folder)
-		case hidden:
-			if err == nil && d.IsDir() {
+		case errors.Is(err, fs.ErrNotExist): // it went away
+		case err != nil: // of a folder, which is not hidden
+			shut = append(shut, name)
+		case name != folder && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
 				return fs.SkipDir
 			}
-		case errors.Is(err, fs.ErrNotExist): // it went away
-		case err != nil:
-			shut = append(shut, name)
 		case d.Type().IsRegular() || d.Type() == fs.ModeSymlink && !s.isFolder(name):
 			if found = append(found, name); len(found) > 10*maxFiles {
 				return driver.E(driver.ErrLimit, nil, "%s holds more than %d files; name fewer", folder, 10*maxFiles)

@@ -32,8 +32,8 @@ func (s *source) open(ctx context.Context, e entry) (*opened, error) {
 	info, err := fs.Stat(s.files, e.path)
 	if err != nil {
 		err := fileError(err, e.path)
-		if _, one := s.several(); !one && errors.Is(err, driver.ErrInvalidConfig) {
-			err = driver.E(driver.ErrPermission, nil, "%s", err.Error()) // a bad file among others
+		if errors.Is(err, driver.ErrInvalidConfig) { // of one among others: list has told of one alone
+			err = driver.E(driver.ErrPermission, nil, "%s", err.Error())
 		}
 		return nil, err
 	}

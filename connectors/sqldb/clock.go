@@ -16,7 +16,7 @@ type Clock struct {
 // at a time of ours. Until the server looked, ours went on: so the server's is ahead by no
 // more than the difference.
 func (c *Clock) Compare(asked, shown time.Time) {
-	ahead := shown.Sub(asked.Round(0)) // as the wall clock has it
+	ahead := shown.Sub(asked)
 	c.ahead.Store(&ahead)
 }
 

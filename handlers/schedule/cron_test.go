@@ -74,6 +74,8 @@ func TestRefusedLines(t *testing.T) {
 		"":                              "must not be empty",
 		"* * * *":                       "it has 4",
 		"0 30 2 * * *":                  "it has 6: leave out the seconds",
+		"0 30 2 * * * 2027":             "it has 7: leave out the seconds",
+		"0 30 2 * * * 2027 root":        "it has 8",
 		"60 * * * *":                    `minute "60": "60" must be a number from 0 to 59`,
 		"* 24 * * *":                    "from 0 to 23",
 		"* * 0 * *":                     "from 1 to 31",

@@ -32,6 +32,8 @@ func TestAlterParts(t *testing.T) {
 		"ALTER TABLE t DROP `IF`":                                                        "2 []",
 		"ALTER TABLE t DROP COLUMN IF EXISTS a, ADD b int":                               "2 []",
 		"ALTER TABLE t DROP COLUMN IF EXISTS a, ADD CHECK (b > 1)":                       "2 []",
+		"ALTER TABLE t DROP IF EXISTS PERIOD FOR p":                                      "2 []",
+		"ALTER TABLE t DROP COLUMN IF EXISTS d.a":                                        "2 []",
 		"ALTER IGNORE TABLE t DROP COLUMN IF EXISTS a":                                   "2 []",
 		"ALTER TABLE t DROP PARTITION IF EXISTS p":                                       "2 []",
 		"ALTER TABLE t DROP INDEX IF EXISTS i":                                           "0 []",

@@ -219,7 +219,7 @@ func TestPositions(t *testing.T) {
 		p := parse(c.text)
 		p.Place = Place{File: "log.000003", At: 4567, Server: 7, Made: 1700000000, Time: 1700000001, Loose: strings.HasPrefix(c.text, "0")}
 		back, err := Parse(p.String())
-		if err != nil || back.String() != p.String() {
+		if err != nil || back.String() != p.String() || back.Place != p.Place {
 			t.Errorf("%q reads as %q (%v)", p, back, err)
 		}
 	}

@@ -18,10 +18,7 @@ import (
 func (f *follower) alone(name string) (refused error) {
 	f.t.Helper()
 	f.fails(driver.ErrRetyped, "")
-	log, err := f.capture()
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	log := f.taken()
 	defer log.Close()
 	for i, why := range log.Refused() {
 		if f.names()[i] != name {
@@ -62,8 +59,7 @@ func TestALongChangeStopsItsOwnTable(t *testing.T) {
 			}
 			// Read whole, it is followed again.
 			execute(t, db, "DELETE FROM long_of WHERE id > 1; UPDATE long_of SET body = 'short'")
-			f.tables["long_of"].after = ""
-			f.catchUp()
+			f.wholly("long_of")
 		})
 	}
 }
@@ -71,10 +67,7 @@ func TestALongChangeStopsItsOwnTable(t *testing.T) {
 // A prepared transaction with more changes than can be held sets its own tables aside.
 func TestALongXATransactionStopsItsOwnTables(t *testing.T) {
 	server, db := logServer(t)
-	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE xa (id int PRIMARY KEY, body longtext)")
-	f := newFollower(t, server, db, func(*session.Settings) {})
-	f.discover("t", "xa")
-	f.catchUp()
+	f := following(t, server, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE xa (id int PRIMARY KEY, body longtext)", "t", "xa")
 	execute(t, db, "XA START 'a'; INSERT INTO xa SELECT seq, REPEAT('x', 1000000) FROM seq_1_to_40; XA END 'a'; XA PREPARE 'a'; XA COMMIT 'a'; INSERT INTO t VALUES (1, 'behind')")
 	if err := f.alone("xa"); !errors.Is(err, driver.ErrLimit) || !strings.Contains(err.Error(), "XA transaction 0-7-") {
 		t.Errorf("refused: %v", err)
@@ -86,38 +79,27 @@ func TestALongXATransactionStopsItsOwnTables(t *testing.T) {
 // transaction is committed.
 func TestATableReadWholeBesideAPreparedTransaction(t *testing.T) {
 	server, db := logServer(t)
-	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE late (id int PRIMARY KEY)")
-	f := newFollower(t, server, db, func(*session.Settings) {})
-	f.discover("t")
-	f.catchUp()
+	f := following(t, server, db, "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE late (id int PRIMARY KEY)", "t")
 	execute(t, db, "XA START 'a'; INSERT INTO t VALUES (1, 'xa'); INSERT INTO late VALUES (1); XA END 'a'; XA PREPARE 'a'")
 	f.discover("t", "late")
-	log, err := f.capture() // reads late whole
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := f.taken() // reads late whole
 	defer log.Close()
 	execute(t, db, "XA COMMIT 'a'; INSERT INTO t VALUES (2, 'behind')")
 	if err := f.changes(log); !errors.Is(err, driver.ErrRetyped) || !strings.Contains(err.Error(), "table headwater.late") {
 		t.Errorf("Changes = %v", err)
 	}
 	f.fails(driver.ErrReplaced, "was prepared before the table was read whole")
-	f.tables["late"].after = ""
-	f.catchUp()
+	f.wholly("late")
 }
 
 // The log has what is written through a MERGE table by that table's name, so the tables
 // that it is made of are refused, also one that becomes a part while it is followed.
 func TestPartsOfAMergeTable(t *testing.T) {
 	server, db := logServer(t)
-	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE part (id int PRIMARY KEY) ENGINE=MyISAM; INSERT INTO part VALUES (1); CREATE TABLE later LIKE part")
-	f := newFollower(t, server, db, func(*session.Settings) {})
-	f.discover("t", "part", "later")
-	f.catchUp()
+	f := following(t, server, db, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE part (id int PRIMARY KEY) ENGINE=MyISAM; INSERT INTO part VALUES (1); CREATE TABLE later LIKE part", "t", "part", "later")
 	execute(t, db, "CREATE TABLE merged (id int PRIMARY KEY) ENGINE=MERGE UNION=(part) INSERT_METHOD=LAST; INSERT INTO merged VALUES (2); INSERT INTO t VALUES (1); DROP TABLE merged")
 	f.fails(driver.ErrReplaced, "table headwater.part was altered")
-	f.tables["part"].after = ""
-	f.catchUp()
+	f.wholly("part")
 	execute(t, db, "CREATE TABLE merged (id int PRIMARY KEY) ENGINE=MERGE UNION=(part) INSERT_METHOD=LAST; INSERT INTO merged VALUES (3)")
 	f.fails(driver.ErrUnsupported, "table headwater.part is a part of merged")
 	delete(f.tables, "part")
@@ -156,10 +138,7 @@ func TestForeignKeysThatAreHidden(t *testing.T) {
 			execute(t, db, "CREATE OR REPLACE USER columns_alone IDENTIFIED BY 'secret'; GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO columns_alone;"+c.grants)
 			f := newFollower(t, server, db, func(s *session.Settings) { s.Username, s.Password = "columns_alone", "secret" })
 			f.discover("child", "t")
-			log, err := f.capture()
-			if err != nil {
-				t.Fatal(err)
-			}
+			log := f.taken()
 			for i, words := range []string{c.child, c.t} {
 				if err := log.Refused()[i]; (err == nil) != (words == "") || err != nil && !(errors.Is(err, driver.ErrUnsupported) && strings.Contains(err.Error(), words)) {
 					t.Errorf("%s: %v, want %q", f.names()[i], err, words)
@@ -182,10 +161,7 @@ CREATE USER table_alone IDENTIFIED BY 'secret'; GRANT SELECT ON child TO table_a
 	}
 	f.src = openThrough(t, settingsOf(server, func(s *session.Settings) { s.Username, s.Password = "table_alone", "secret" }), driver.Config{Dial: dial})
 	f.discover("child", "t")
-	log, err := f.capture()
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := f.taken()
 	if refused := log.Refused(); len(refused) != 1 || !errors.Is(refused[0], driver.ErrTimeout) || !strings.Contains(refused[0].Error(), "the definition of table headwater.child") {
 		t.Errorf("refused: %v", refused)
 	}

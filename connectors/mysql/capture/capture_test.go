@@ -60,10 +60,28 @@ type follower struct {
 	notes  []string
 	ends   []driver.End
 	config driver.Capture
+	place  driver.Changes // the last place to resume behind a transaction
 }
 
 func newFollower(t testing.TB, server *servers.Server, db *sql.DB, change func(*session.Settings)) *follower {
 	return &follower{t: t, src: openSource(t, settingsOf(server, change)), db: db, tables: map[string]*copied{}}
+}
+
+// following makes tables, and a follower on which they have landed.
+func following(t testing.TB, server *servers.Server, db *sql.DB, statements string, names ...string) *follower {
+	t.Helper()
+	execute(t, db, statements)
+	f := newFollower(t, server, db, func(*session.Settings) {})
+	f.discover(names...)
+	f.catchUp()
+	return f
+}
+
+// wholly reads a table whole, and is followed from there on.
+func (f *follower) wholly(name string) {
+	f.t.Helper()
+	f.tables[name].after = ""
+	f.catchUp()
 }
 
 // discover looks at the tables of these names again.
@@ -121,6 +139,16 @@ func (f *follower) capture() (driver.Log, error) {
 	return log, nil
 }
 
+// taken is the log, taken up by capture.
+func (f *follower) taken() driver.Log {
+	f.t.Helper()
+	log, err := f.capture()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return log
+}
+
 // changes reads a log to its end and applies it.
 func (f *follower) changes(log driver.Log) error {
 	f.t.Helper()
@@ -142,7 +170,9 @@ func (f *follower) changes(log driver.Log) error {
 		for _, w := range waiting {
 			f.apply(w)
 		}
-		waiting, f.landed = nil, c.Resume
+		if waiting, f.landed = nil, c.Resume; !c.Committed.IsZero() {
+			f.place = c
+		}
 		if err := log.Confirm(f.t.Context(), c.Resume); err != nil {
 			f.t.Fatal(err)
 		}
@@ -222,10 +252,7 @@ func (f *follower) same() {
 // catchUp captures, reads to the end, and compares.
 func (f *follower) catchUp() {
 	f.t.Helper()
-	log, err := f.capture()
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	log := f.taken()
 	defer log.Close()
 	if refused := log.Refused(); len(refused) > 0 {
 		f.t.Fatalf("refused: %v", refused)

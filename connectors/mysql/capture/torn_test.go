@@ -40,6 +40,7 @@ func cut(t *testing.T, server *servers.Server, place binlog.Place) {
 // reading comes to a crash or has come there, and that all is well once they are read whole.
 func (f *follower) parted(words string, names ...string) {
 	f.t.Helper()
+	landed := f.landed
 	refused, err := f.changesTo()
 	if err != nil && !errors.Is(err, driver.ErrRetyped) {
 		f.t.Fatal(err)
@@ -63,6 +64,8 @@ func (f *follower) parted(words string, names ...string) {
 	if strings.Join(got, " ") != strings.Join(names, " ") {
 		f.t.Errorf("refused are %q, want %q", got, names)
 	}
+	f.taken().Close() // they are read whole, and no place of the log lands with that
+	f.landed = landed
 	f.catchUp()
 	f.catchUp() // and stays well while nothing happens
 }
@@ -73,10 +76,7 @@ func TestACrashPartsTheLog(t *testing.T) {
 	partedByCrash(t, func(t *testing.T, options ...string) (*servers.Server, *sql.DB) { return logServer(t, options...) })
 	t.Run("a log that lost what was not read", func(t *testing.T) {
 		server, db := logServer(t, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=1")
-		execute(t, db, crashTables)
-		f := newFollower(t, server, db, func(*session.Settings) {})
-		f.discover("t", "mem")
-		f.catchUp()
+		f := following(t, server, db, crashTables, "t", "mem")
 		place, err := binlog.Parse(f.landed)
 		if err != nil {
 			t.Fatal(err)
@@ -94,6 +94,13 @@ func TestACrashPartsTheLog(t *testing.T) {
 
 func TestMySQLACrashPartsTheLog(t *testing.T) {
 	partedByCrash(t, func(t *testing.T, options ...string) (*servers.Server, *sql.DB) { return mysqlServer(t, options...) })
+	t.Run("a log of which the tables know", func(t *testing.T) {
+		server, db := mysqlServer(t, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=1")
+		f := following(t, server, db, crashTables, "t")
+		execute(t, db, "REPLACE t VALUES (2, 'b')")
+		f.crash(server, nil)
+		f.parted("")
+	})
 }
 
 const crashTables = "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE TABLE my (id int PRIMARY KEY) ENGINE=MyISAM; CREATE TABLE mem (id int PRIMARY KEY) ENGINE=MEMORY; INSERT INTO t VALUES (1, 'a'); INSERT INTO my VALUES (1); INSERT INTO mem VALUES (1)"
@@ -101,10 +108,7 @@ const crashTables = "CREATE TABLE t (id int PRIMARY KEY, v varchar(20)); CREATE 
 func partedByCrash(t *testing.T, start func(*testing.T, ...string) (*servers.Server, *sql.DB)) {
 	t.Run("settings that are not safe", func(t *testing.T) {
 		server, db := start(t, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0")
-		execute(t, db, crashTables)
-		f := newFollower(t, server, db, func(*session.Settings) {})
-		f.discover("t")
-		f.catchUp()
+		f := following(t, server, db, crashTables, "t")
 		execute(t, db, "FLUSH BINARY LOGS")
 		f.catchUp() // the server ended that file itself
 		purge(t, db)
@@ -124,16 +128,22 @@ func partedByCrash(t *testing.T, start func(*testing.T, ...string) (*servers.Ser
 		execute(t, db, "REPLACE t VALUES (4, 'd')")
 		f.crash(server, nil)
 		f.parted("innodb_flush_log_at_trx_commit is 0", "t")
+		execute(t, db, "REPLACE t VALUES (5, 'e')")
+		f.catchUp()
 		f.crash(server, nil)
 		execute(t, db, "SET GLOBAL sync_binlog = 1, GLOBAL innodb_flush_log_at_trx_commit = 1")
 		f.parted("was another one", "t")
 	})
+	t.Run("a table that is read whole behind the crash", func(t *testing.T) {
+		server, db := start(t, "--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0")
+		f := following(t, server, db, crashTables, "t", "my")
+		f.crash(server, nil)
+		f.tables["t"].after = ""
+		f.parted("a crash leaves rows of myisam", "my")
+	})
 	t.Run("settings that are safe", func(t *testing.T) {
 		server, db := start(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
-		execute(t, db, crashTables)
-		f := newFollower(t, server, db, func(*session.Settings) {})
-		f.discover("t", "my", "mem")
-		f.catchUp()
+		f := following(t, server, db, crashTables, "t", "my", "mem")
 		execute(t, db, "REPLACE t VALUES (2, 'b')")
 		f.crash(server, nil)
 		execute(t, db, "DO (SELECT COUNT(*) FROM mem)")
@@ -237,14 +247,8 @@ func logFile(t *testing.T, db *sql.DB) (file string) {
 // while it lasts, and what was committed meanwhile is not passed over behind it.
 func TestAServerThatWentOnWithoutALog(t *testing.T) {
 	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
-	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
-	f := newFollower(t, server, db, func(*session.Settings) {})
-	f.discover("t")
-	f.catchUp()
-	log, err := f.capture()
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := following(t, server, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t")
+	log := f.taken()
 	inTheWay := filepath.Join(server.Dir, "data", "log.000002")
 	if err := os.Mkdir(inTheWay, 0o755); err != nil {
 		t.Fatal(err)
@@ -274,15 +278,9 @@ func TestAServerThatWentOnWithoutALog(t *testing.T) {
 // gives a place in it: the file before may expire.
 func TestAFileThatBeginsWhileNothingHappens(t *testing.T) {
 	server, db := logServer(t)
-	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
-	f := newFollower(t, server, db, func(*session.Settings) {})
-	f.discover("t")
-	f.catchUp()
+	f := following(t, server, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t")
 	f.config = driver.Capture{Continuous: true, Delay: time.Second}
-	log, err := f.capture()
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := f.taken()
 	execute(t, db, "FLUSH BINARY LOGS")
 	for c, err := range log.Changes(within(t, time.Minute)) {
 		if err != nil {
@@ -302,14 +300,8 @@ func TestAFileThatBeginsWhileNothingHappens(t *testing.T) {
 // are not forgotten.
 func TestSettingsThatComeToBeLoose(t *testing.T) {
 	server, db := logServer(t, "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
-	execute(t, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
-	f := newFollower(t, server, db, func(*session.Settings) {})
-	f.discover("t")
-	f.catchUp()
-	log, err := f.capture()
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := following(t, server, db, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t")
+	log := f.taken()
 	execute(t, db, "SET GLOBAL sync_binlog = 0")
 	if _, err := log.Standing(t.Context()); err != nil {
 		t.Fatal(err)

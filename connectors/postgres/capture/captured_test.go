@@ -7,6 +7,7 @@ import (
 
 	"headwater/connectors/driver"
 	"headwater/connectors/postgres/catalog"
+	"headwater/connectors/postgres/pgoutput"
 )
 
 // A column that is dropped after the table was looked at, and before its types are, is an
@@ -22,5 +23,23 @@ func TestAColumnIsDroppedWhileItsTableIsExamined(t *testing.T) {
 	l.checkTypes(table)
 	if why := l.refused[0]; !errors.Is(why, driver.ErrRetyped) || !strings.Contains(why.Error(), "no column note now") {
 		t.Errorf("%v", why)
+	}
+}
+
+// What the columns of a relation tell of names that were lent. Of a table with the columns
+// id and a, a third one was dropped.
+func TestNamesThatWereLent(t *testing.T) {
+	table := &captured{row: &catalog.Relation{}, dropped: []int64{3}}
+	for i, name := range []string{"id", "a"} {
+		table.row.Attributes = append(table.row.Attributes, catalog.Attribute{Column: driver.Column{Name: name}, Number: int64(i + 1)})
+	}
+	for names, want := range map[string]bool{"id a": false, "id": false, "id a d": false, "id x": false, "id a d e": true, "id x a": true, "a": true, "x a": false} {
+		r := &pgoutput.Relation{}
+		for name := range strings.FieldsSeq(names) {
+			r.Columns = append(r.Columns, pgoutput.Column{Name: name})
+		}
+		if got := table.renamed(r); got != want {
+			t.Errorf("%s: %v, want %v", names, got, want)
+		}
 	}
 }

@@ -34,7 +34,7 @@ type changeLog struct {
 	notes       []string // given with the first changes
 	unnoted     string   // why no note can be written, "" if it can
 
-	idle      time.Duration // how often a place to resume without changes is given, 0 for idlePlace
+	idle      time.Duration // how often a place to resume without changes is given, and a Standing, 0 for idlePlace and standingEvery
 	control   *control
 	ahead     atomic.Pointer[slotRow] // with an end of the log that was not reached yet
 	confirmed atomic.Uint64

@@ -12,7 +12,11 @@ import (
 // ChangeRows is how many rows a batch of changes has at most.
 const ChangeRows = changeRows
 
-// SetIdle sets how often a place without changes comes.
+// Ours returns what our clock showed at a time of the server's.
+func Ours(l driver.Log, at time.Time) time.Time { return l.(*changeLog).control.clock.Ours(at) }
+
+// SetIdle sets how often a place without changes and a Standing come, and how often the
+// publication and the tables are looked at.
 func SetIdle(l driver.Log, every time.Duration) { l.(*changeLog).idle = every }
 
 // Altered looks whether the publication is as it was, as a reading does.

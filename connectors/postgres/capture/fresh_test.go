@@ -43,6 +43,9 @@ func TestFreshAmidTheLog(t *testing.T) {
 	check(now.Add(-time.Hour))
 	f.reached = 2
 	check(now.Add(-time.Second))
+	f.log.ahead.Store(&slotRow{asked: now.Add(-time.Second), end: 2})
+	transaction(now.Add(-time.Millisecond), false)
+	check(now.Add(-time.Millisecond))
 	transaction(now.Add(time.Hour), false)
 	check(time.Time{})
 }

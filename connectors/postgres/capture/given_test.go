@@ -63,6 +63,7 @@ func TestCaptureAGivenPublicationIsAltered(t *testing.T) {
 		{"a table of all is emptied, and unlogged for a time", "CREATE TABLE @ (id int PRIMARY KEY); INSERT INTO @ VALUES (1)", "FOR ALL TABLES", "DO $$BEGIN TRUNCATE @;ALTER TABLE @ SET UNLOGGED;INSERT INTO @ VALUES (2);ALTER TABLE @ SET LOGGED;END$$", 14, true},
 		{"a table of all is written anew as it was", "CREATE TABLE @ (id int PRIMARY KEY); INSERT INTO @ VALUES (1)", "FOR ALL TABLES", "INSERT INTO @ VALUES (2); VACUUM FULL @; INSERT INTO @ VALUES (3)", 14, false},
 		{"a table goes to another schema and back", "CREATE SCHEMA @_s; CREATE TABLE @_s.@ (id int PRIMARY KEY)", "FOR TABLES IN SCHEMA @_s", "ALTER TABLE @_s.@ SET SCHEMA public; INSERT INTO @ VALUES (1); ALTER TABLE @ SET SCHEMA @_s", 15, true},
+		{"a table of a schema is unlogged for a time", "CREATE SCHEMA @_s; CREATE TABLE @_s.@ (id int PRIMARY KEY)", "FOR TABLES IN SCHEMA @_s", "ALTER TABLE @_s.@ SET UNLOGGED; INSERT INTO @_s.@ VALUES (1); ALTER TABLE @_s.@ SET LOGGED", 15, true},
 		{"a table of a schema gets a grant", "CREATE SCHEMA @_s; CREATE TABLE @_s.@ (id int PRIMARY KEY)", "FOR TABLES IN SCHEMA @_s", "GRANT INSERT ON @_s.@ TO plain; INSERT INTO @_s.@ VALUES (1)", 15, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,35 +109,36 @@ func TestCaptureAGivenPublicationIsLookedAt(t *testing.T) {
 		"CREATE PUBLICATION looked_kept FOR TABLE looked WITH (publish_via_partition_root = true)")
 	m := given("looked_kept", "looked")
 	m.synced()
-	for _, by := range []string{"TRUNCATE looked_1", "ALTER TABLE looked DETACH PARTITION looked_1", "ALTER PUBLICATION looked_kept DROP TABLE looked", "DROP PUBLICATION looked_kept"} {
+	for _, by := range []struct{ do, says string }{
+		{"TRUNCATE looked_1", "looked_1 was truncated alone"}, {"ALTER TABLE looked DETACH PARTITION looked_1", "a partition of it was detached"},
+		{"ALTER PUBLICATION looked_kept DROP TABLE looked", "ADD TABLE"}, {"DROP PUBLICATION looked_kept", "no such publication"},
+	} {
 		m.change = func(c *driver.Capture) { c.Continuous = true }
 		log, err := m.capture(t.Context())
 		if err != nil || len(m.refused) > 0 {
 			t.Fatal(err, m.refused)
 		}
-		run(t, db, "CREATE TABLE looked_2 PARTITION OF looked FOR VALUES FROM (10) TO (20)")
+		run(t, db, "CREATE TABLE looked_2 (LIKE looked INCLUDING ALL)", "ALTER TABLE looked ATTACH PARTITION looked_2 FOR VALUES FROM (10) TO (20)")
 		if err := capture.Altered(t.Context(), log); err != nil {
-			t.Errorf("before %s: %v", by, err)
+			t.Errorf("before %s: %v", by.do, err)
 		}
-		run(t, db, "INSERT INTO looked VALUES (11), (2)", "VACUUM FULL looked_2")
+		run(t, db, "INSERT INTO looked VALUES (11), (2)") // without the look before, nobody knew that looked_2 was empty
 		if err := capture.Altered(t.Context(), log); err != nil {
-			t.Errorf("before %s: %v", by, err)
+			t.Errorf("before %s: %v", by.do, err)
 		}
-		run(t, db, by)
-		if err = capture.Altered(t.Context(), log); err == nil { // it may be a TRUNCATE that the log has
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			err = m.follow(ctx, log, nil)
-			cancel()
-		}
-		fails(t, err, driver.ErrRetyped, "altered")
+		run(t, db, by.do)
+		capture.SetIdle(log, 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		fails(t, m.follow(ctx, log, nil), driver.ErrRetyped, "altered", by.says)
+		cancel()
 		log.Close()
 		m.change = nil
 		run(t, db, "DROP TABLE looked_2; DROP TABLE IF EXISTS looked_1", "DELETE FROM looked", "CREATE TABLE looked_1 PARTITION OF looked FOR VALUES FROM (0) TO (10)", "INSERT INTO looked VALUES (1)")
-		if by == "DROP PUBLICATION looked_kept" {
+		if by.says == "no such publication" {
 			fails(t, m.sync(), driver.ErrInvalidConfig, "no such publication")
 			return
 		}
-		if strings.HasPrefix(by, "ALTER PUBLICATION") {
+		if by.says == "ADD TABLE" {
 			if err := m.sync(); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +166,8 @@ func TestCaptureANoteIsGone(t *testing.T) {
 	fails(t, m.refused["gone"], driver.ErrReplaced, "vacuumlo")
 	m.tables["gone"].after = ""
 	m.synced()
-	// Another account goes on with what the one before noted.
+	// Another account goes on with what the one before noted, also if the clock was ahead then.
+	run(t, db, `DO $$ BEGIN EXECUTE (SELECT format('COMMENT ON LARGE OBJECT %s IS %L', objoid, regexp_replace(description, '"written":1', '"written":9')) FROM pg_description WHERE classoid = 'pg_largeobject'::regclass); END $$`)
 	run(t, db, "CREATE ROLE other LOGIN REPLICATION PASSWORD 'other-7391'; GRANT pg_read_all_data TO other", "INSERT INTO gone VALUES (1)")
 	m.src = openWith(t, server, func(s *session.Settings) { s.Username, s.Password, s.Publication = "other", "other-7391", "gone_kept" })
 	m.synced()
@@ -174,6 +177,7 @@ func TestCaptureANoteIsGone(t *testing.T) {
 	}
 	fails(t, m.refused["gone"], driver.ErrReplaced, "by hand")
 	m.tables["gone"].after = ""
+	m.synced()
 	m.synced()
 	// What was noted on a history that the server has left keeps nobody from beginning anew.
 	run(t, db, `DO $$ BEGIN EXECUTE (SELECT string_agg(format('COMMENT ON LARGE OBJECT %s IS %L', objoid, replace(description, '"timeline":1', '"timeline":7')), '; ') FROM pg_description WHERE classoid = 'pg_largeobject'::regclass); END $$`)
@@ -185,5 +189,38 @@ func TestCaptureANoteIsGone(t *testing.T) {
 	m.synced()
 	if len(m.notes) != 2 || !strings.Contains(m.notes[0], " of plain.") || !strings.Contains(m.notes[1], "is not noticed") || !strings.Contains(m.notes[1], "GRANT EXECUTE") {
 		t.Errorf("notes %q", m.notes)
+	}
+	m.notes = nil
+	run(t, db, "SELECT lo_unlink(oid) FROM pg_largeobject_metadata", "INSERT INTO gone VALUES (3)")
+	m.synced()
+	if len(m.notes) != 1 || !strings.Contains(m.notes[0], "is not noticed") {
+		t.Errorf("notes %q", m.notes)
+	}
+}
+
+// The note names the service, too: another one does not take its slot, nor remove it.
+func TestCaptureAGivenPublicationForAnother(t *testing.T) {
+	server := servers.PostgresWith(t, logical...)
+	db := handle(t, server)
+	given := givenTo(t, server, db)
+	run(t, db, "CREATE TABLE owned (id int PRIMARY KEY)", "CREATE PUBLICATION owned_kept FOR TABLE owned")
+	of := func(owner string) *mirror {
+		m := given("owned_kept", "owned")
+		m.change = func(c *driver.Capture) { c.Owner = owner }
+		return m
+	}
+	ours := of("we")
+	ours.synced()
+	fails(t, of("they").sync(), driver.ErrInvalidConfig, "another Headwater's")
+	if err := ours.src.Release(t.Context(), ours.reader(), "they"); err != nil {
+		t.Error(err)
+	}
+	run(t, db, "INSERT INTO owned VALUES (1)")
+	ours.synced()
+	if err := ours.src.Release(t.Context(), ours.reader(), "we"); err != nil {
+		t.Error(err)
+	}
+	if n := value[int](t, db, "SELECT count(*) FROM pg_largeobject_metadata"); n != 0 {
+		t.Errorf("%d large objects are left", n)
 	}
 }

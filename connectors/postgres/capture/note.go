@@ -151,7 +151,6 @@ func (l *changeLog) noted(ctx context.Context) (*publication, error) {
 	if err != nil || p == nil || !l.given() {
 		return p, err
 	}
-	p.version = fmt.Sprint(p.oid, " ", p.version) // another one may be given by now
 	objects, err := l.control.objects(ctx, l.slot)
 	if err != nil {
 		return nil, err

@@ -414,6 +414,9 @@ func familyStanding(t *testing.T, server *servers.Server, db *sql.DB) {
 	if s, err = log.Standing(t.Context()); err != nil || s.Delay != 0 || s.Behind > 100_000 || s.At.Before(before) || s.At.After(time.Now()) {
 		t.Errorf("after it is confirmed: %+v, %v", s, err)
 	}
+	if at := capture.Ours(log, before); before.Sub(at).Abs() > time.Minute {
+		t.Errorf("the clocks were not compared: %s is %s", before, at)
+	}
 }
 
 // A table that cannot be captured is refused before anything is published, with what

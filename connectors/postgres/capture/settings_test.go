@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/connectors/driver"
 	"headwater/connectors/drivertest/servers"
@@ -16,10 +17,10 @@ import (
 // oddSettings are settings of an account that change how values look, how long a statement
 // may take, or how transactions begin.
 var oddSettings = []string{
-	"statement_timeout = '60ms'", "lock_timeout = '60ms'", "idle_in_transaction_session_timeout = '400ms'", "idle_session_timeout = '400ms'", "default_transaction_read_only = on",
+	"statement_timeout = '60ms'", "lock_timeout = '60ms'", "idle_in_transaction_session_timeout = '1ms'", "idle_session_timeout = '400ms'", "default_transaction_read_only = on",
 	"default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on", "search_path = nowhere, public", "DateStyle = 'SQL, DMY'", "IntervalStyle = 'sql_standard'", "extra_float_digits = -5",
 	"bytea_output = 'escape'", "client_encoding = 'LATIN1'", "row_security = off", "TimeZone = 'Asia/Kathmandu'", "lc_monetary = 'C.UTF-8'", "xmlbinary = 'hex'", "standard_conforming_strings = off",
-	"synchronous_commit = off", "quote_all_identifiers = on", "array_nulls = off", "backslash_quote = on", "transaction_timeout = '150ms'",
+	"synchronous_commit = remote_apply", "quote_all_identifiers = on", "array_nulls = off", "backslash_quote = on", "transaction_timeout = '150ms'",
 }
 
 // odd makes an account with such settings that may do all that the server's own may, and
@@ -79,6 +80,15 @@ func TestCaptureWithTheSettingsOfAnAccount(t *testing.T) {
 			t.Fatalf("%+v", err)
 		}
 		m.same()
+		// Nor is one that waits while tables are read whole.
+		idle := "SELECT bool_and(state_change < clock_timestamp() - interval '1 s') IS NOT FALSE FROM pg_stat_activity WHERE usename = 'odd'"
+		m.tables, m.landed, m.between = map[string]*mirrored{}, "", func() { servers.Await(t, db, idle) }
+		began := time.Now()
+		m.synced()
+		if took := time.Since(began); took > 50*time.Second {
+			t.Errorf("a sync took %s: it waits for a standby that is not there", took)
+		}
+		m.between = nil
 		// One transaction that takes longer to send than any limit.
 		run(t, db, strings.Replace(insert, "VALUES (1,", "VALUES (2,", 1), "INSERT INTO waits SELECT g, repeat('x', 200) FROM generate_series(1, 100000) g", "UPDATE waits SET v = 'y'")
 		m.synced()
@@ -94,8 +104,8 @@ func TestCaptureWithTheSettingsOfAnAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer log.Close()
-		servers.Await(t, db, "SELECT bool_and(state_change < clock_timestamp() - interval '1 s') IS NOT FALSE FROM pg_stat_activity WHERE usename = 'odd'")
+		servers.Await(t, db, idle)
 		run(t, db, "ALTER TABLE waits ADD w int")
 		fails(t, capture.Altered(t.Context(), log), driver.ErrRetyped, "waits")
-	})
+	}, "synchronous_standby_names=nobody", "synchronous_commit=local")
 }

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -76,7 +77,7 @@ func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, 
 	if s, err := l.Standing(ctx); err == nil { // an error shows in the stream
 		more = give(driver.Changes{Table: -1, Standing: &s})
 	}
-	beat := time.NewTicker(standingEvery)
+	beat := time.NewTicker(cmp.Or(l.idle, standingEvery))
 	defer beat.Stop()
 	for {
 		select {

@@ -31,7 +31,7 @@ type changeLog struct {
 	known       pglogrepl.LSN // the end of the log after the catalog was read
 	inBinary    bool
 	generated   bool     // the log has stored generated columns
-	notes       []string // given with the first changes
+	notes       []string // given first, also if nothing changed
 	unnoted     string   // why no note can be written, "" if it can
 
 	idle      time.Duration // how often a place to resume without changes is given, and a Standing, 0 for idlePlace and standingEvery

@@ -24,7 +24,6 @@ type follower struct {
 	order  []*target // in the order of the Capture
 	shapes map[uint32]*shape
 	m      pgoutput.Message
-	notes  []string // given with the next changes
 
 	inside    bool          // within a transaction
 	commit    pglogrepl.LSN // where the record of its commit begins
@@ -64,7 +63,7 @@ type target struct {
 
 // newFollower makes a follower of the tables of a log.
 func newFollower(l *changeLog, emit func(driver.Changes) error, until pglogrepl.LSN) *follower {
-	f := &follower{log: l, emit: emit, until: until, now: time.Now, tables: map[uint32]*target{}, shapes: map[uint32]*shape{}, notes: l.notes, reached: l.from, placed: l.from, placedAt: time.Now()}
+	f := &follower{log: l, emit: emit, until: until, now: time.Now, tables: map[uint32]*target{}, shapes: map[uint32]*shape{}, reached: l.from, placed: l.from, placedAt: time.Now()}
 	charset, _ := l.source.pool.Settings.Charset() // Validate has checked it
 	limits := l.source.pool.Limits
 	for _, t := range l.tables {
@@ -314,8 +313,8 @@ func (f *follower) hand(t *target) error {
 	}
 	bytes := t.rows.Bytes()
 	f.held -= t.rows.Size()
-	c := driver.Changes{Table: t.index, Record: t.rows.Record(), Ops: t.ops, Kept: t.kept, Old: t.old, Ends: t.ends, Bytes: bytes, Notes: f.notes}
-	t.ops, t.kept, t.ends, f.notes = nil, nil, nil, nil
+	c := driver.Changes{Table: t.index, Record: t.rows.Record(), Ops: t.ops, Kept: t.kept, Old: t.old, Ends: t.ends, Bytes: bytes}
+	t.ops, t.kept, t.ends = nil, nil, nil
 	return f.emit(c)
 }
 

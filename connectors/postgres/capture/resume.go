@@ -58,8 +58,8 @@ func (f *follower) place() error {
 		}
 	}
 	f.log.waiting.add(place{at: uint64(f.reached), first: f.first})
-	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Fresh: f.fresh(), Notes: append(f.notes, f.told()...)}
-	f.notes, f.placed, f.placedAt, f.pending, f.read, f.first = nil, f.reached, f.now(), false, 0, time.Time{}
+	c := driver.Changes{Table: -1, Resume: f.reached.String(), Committed: f.last, Fresh: f.fresh(), Notes: f.told()}
+	f.placed, f.placedAt, f.pending, f.read, f.first = f.reached, f.now(), false, 0, time.Time{}
 	return f.emit(c)
 }
 

@@ -69,14 +69,15 @@ func (l *changeLog) read(ctx context.Context, give func(driver.Changes) bool) er
 	return l.streamError(ctx, err)
 }
 
-// deliver gives changes to the consumer until there are no more, and a Standing from
-// time to time. It returns whether the consumer wants more, and an error if somebody has
+// deliver gives the notes to the consumer, changes until there are no more, and a Standing
+// from time to time. It returns whether the consumer wants more, and an error if somebody has
 // changed what is published.
 func (l *changeLog) deliver(ctx context.Context, changes <-chan driver.Changes, give func(driver.Changes) bool, cancel func()) (more bool, altered error) {
-	more = true
+	first := driver.Changes{Table: -1, Notes: l.notes}
 	if s, err := l.Standing(ctx); err == nil { // an error shows in the stream
-		more = give(driver.Changes{Table: -1, Standing: &s})
+		first.Standing = &s
 	}
+	more = give(first)
 	beat := time.NewTicker(cmp.Or(l.idle, standingEvery))
 	defer beat.Stop()
 	for {

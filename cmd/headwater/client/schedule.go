@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"headwater/bus/event"
 	"headwater/cmd/headwater/client/flags"
 	"headwater/cmd/headwater/client/rest"
 	"headwater/cmd/headwater/exit"
@@ -101,11 +103,11 @@ func (c *scheduleCall) change(ctx context.Context, s terminal.Streams, api *Clie
 			return err
 		}
 	}
-	return c.print(s, a)
+	return c.print(ctx, s, api, a)
 }
 
-// print prints a schedule.
-func (c *scheduleCall) print(s terminal.Streams, a rest.Answer) error {
+// print prints a schedule, its next runs and what became of the last one.
+func (c *scheduleCall) print(ctx context.Context, s terminal.Streams, api *Client, a rest.Answer) error {
 	if c.JSON {
 		return terminal.PrintJSON(s, a.Data)
 	}
@@ -136,13 +138,41 @@ func (c *scheduleCall) print(s terminal.Streams, a rest.Answer) error {
 	if late := time.Duration(r.LateMS) * time.Millisecond; late >= time.Second {
 		text += ", " + late.Truncate(time.Second).String() + " late"
 	}
-	for _, more := range []string{r.SyncID, r.Message} {
+	ended := ""
+	if r.Outcome == event.RunStarted || r.Outcome == event.RunAttached {
+		var err error
+		if ended, err = became(ctx, api, r.OperationID); err != nil {
+			return err
+		}
+	}
+	for _, more := range []string{r.SyncID, r.Message, ended} {
 		if more != "" {
 			text += "  " + more
 		}
 	}
 	_, err := fmt.Fprintln(s.Out, "last   "+terminal.Plain(text))
 	return err
+}
+
+// became says how the operation of a run ended, and why if it did not complete; "" if that
+// is not known any more.
+func became(ctx context.Context, api *Client, operation string) (string, error) {
+	op, err := api.Operation(ctx, operation)
+	if err != nil {
+		if rest.NotFound(err) {
+			err = nil
+		}
+		return "", err
+	}
+	words := []string{op.Status}
+	for _, t := range op.Targets { // one, the source
+		for _, more := range []string{t.Reason, t.Message} {
+			if more != "" && more != t.Status {
+				words = append(words, more)
+			}
+		}
+	}
+	return strings.Join(words, ": "), nil
 }
 
 // ScheduleShowCmd shows a schedule.
@@ -160,7 +190,7 @@ func (c *ScheduleShowCmd) Run(ctx context.Context, s terminal.Streams) error {
 	if err != nil {
 		return err
 	}
-	return c.print(s, a)
+	return c.print(ctx, s, api, a)
 }
 
 // ScheduleSetCmd sets a schedule.

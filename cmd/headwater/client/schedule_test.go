@@ -54,6 +54,29 @@ last   `+at("2026-01-02T02:30:00Z")+`  missed, 3 runs, 1m1s late  no worker was 
 `)
 }
 
+// What became of the last run is what became of its sync.
+func TestScheduleTellsHowTheLastRunEnded(t *testing.T) {
+	run := `"outcome":"started","runs":1,"sync_id":"syn_a","operation_id":"op_1","message":null`
+	began := strings.Replace(scheduled, `"outcome":"missed","runs":3,"sync_id":null,"message":"no worker was there"`, run, 1)
+	for operation, want := range map[string]string{
+		`{"operation_id":"op_1","kind":"sync","status":"failed","targets":[{"source_id":"src_a","status":"failed","reason":"unreachable","message":"nobody answers"}]}`: "syn_a  failed: unreachable: nobody answers",
+		clienttest.OpDone: "syn_a  completed",
+		"":                "syn_a", // nobody knows it any more
+	} {
+		api := scheduleService(t, began)
+		if operation != "" {
+			api.Routes["GET /data/w1/operations/op_1"] = clienttest.Looks(operation)
+		}
+		s, out, _ := clienttest.Streams("")
+		if err := (&ScheduleShowCmd{scheduleOf(api)}).Run(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if line := strings.TrimSpace(out.String()[strings.Index(out.String(), "last "):]); !strings.HasSuffix(line, "started, 1m1s late  "+want) {
+			t.Errorf("%q, want %q", line, want)
+		}
+	}
+}
+
 func TestScheduleChanges(t *testing.T) {
 	api := scheduleService(t, scheduled)
 	s, _, _ := clienttest.Streams("")

@@ -240,6 +240,8 @@ type ScheduleDoc struct {
 		Runs    int       `json:"runs"`
 		SyncID  string    `json:"sync_id"`
 		Message string    `json:"message"`
+
+		OperationID string `json:"operation_id"`
 	} `json:"last_run"`
 }
 

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -52,13 +53,21 @@ func eachProgram(t *testing.T, test func(t *testing.T, folder string)) {
 // mirror lands the changes of some tables in memory, the way that the core does: it
 // discovers, captures, reads whole what has to be, and applies changes by key.
 type mirror struct {
-	t      *testing.T
+	t      testing.TB
 	src    *source
 	names  []string
+	taken  []string // those that the last capture was of
+	loaded []string // those that were read whole then
 	tables map[string]*mirrored
 	landed string
 	notes  []string
-	log    driver.Log // of the last capture
+	log    driver.Log                  // of the last capture
+	called string                      // the reader's name, "" for one after the first table
+	within string                      // the schema that the tables have to be in, "" for any
+	odd    func(name, how string)      // takes what cannot be, nil for the test
+	keys   func(driver.Table) []string // key_columns of a table without a key, nil for none
+	lose   bool                        // what is read does not land
+	deaf   bool                        // the server does not hear what has landed
 	// between is called when the tables were captured and before any is read whole.
 	between func()
 	change  func(*driver.Capture)
@@ -69,22 +78,24 @@ type mirror struct {
 // mirrored is a table of a mirror.
 type mirrored struct {
 	table driver.Table
-	after string
-	rows  map[string][]string // by key
-	told  []string            // what came: "insert 1", ...
+	// origin is the table as it was when rows of it landed last.
+	origin driver.Table
+	after  string
+	rows   map[string][]string // by key
+	told   []string            // what came: "insert 1", ...
 }
 
-func newMirror(t *testing.T, server *servers.Server, names ...string) *mirror {
+func newMirror(t testing.TB, server *servers.Server, names ...string) *mirror {
 	t.Helper()
 	return mirrorOf(t, openWith(t, server, func(*session.Settings) {}), names...)
 }
 
-func mirrorOf(t *testing.T, src *source, names ...string) *mirror {
+func mirrorOf(t testing.TB, src *source, names ...string) *mirror {
 	return &mirror{t: t, src: src, names: names, tables: map[string]*mirrored{}}
 }
 
 // poolOf makes sessions of the source's kind.
-func poolOf(t *testing.T, settings session.Settings) *session.Pool {
+func poolOf(t testing.TB, settings session.Settings) *session.Pool {
 	t.Helper()
 	raw, err := json.Marshal(settings)
 	if err != nil {
@@ -98,7 +109,7 @@ func poolOf(t *testing.T, settings session.Settings) *session.Pool {
 	return p
 }
 
-func handle(t *testing.T, server *servers.Server) *sql.DB {
+func handle(t testing.TB, server *servers.Server) *sql.DB {
 	t.Helper()
 	db, err := server.OpenPostgres()
 	if err != nil {
@@ -108,7 +119,7 @@ func handle(t *testing.T, server *servers.Server) *sql.DB {
 	return db
 }
 
-func run(t *testing.T, db interface {
+func run(t testing.TB, db interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
 }, statements ...string) {
 	t.Helper()
@@ -123,25 +134,38 @@ func run(t *testing.T, db interface {
 func (m *mirror) capture(ctx context.Context) (driver.Log, error) {
 	m.t.Helper()
 	c := driver.Capture{Reader: m.reader(), Landed: m.landed, Delay: time.Hour}
+	m.taken, m.loaded, m.refused = nil, nil, map[string]error{}
 	tables, err := m.src.Discover(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range m.names {
-		at := slices.IndexFunc(tables, func(t driver.Table) bool { return t.Name == name })
+		at := slices.IndexFunc(tables, func(t driver.Table) bool { return t.Name == name && (m.within == "" || t.Namespace == m.within) })
+		if at < 0 && m.within != "" {
+			m.tables[name] = &mirrored{} // the log goes on without it
+			continue
+		}
 		if at < 0 {
 			m.t.Fatalf("no table %s", name)
+		}
+		if m.keys != nil && len(tables[at].PrimaryKey) == 0 {
+			tables[at].PrimaryKey = m.keys(tables[at])
 		}
 		to := m.tables[name]
 		if to == nil || to.table.Identity != tables[at].Identity {
 			to = &mirrored{}
 			m.tables[name] = to
 		}
-		if to.after != "" && !goesOn(to.table, tables[at]) {
+		if to.after != "" && (!goesOn(to.origin, tables[at]) || !slices.Equal(to.origin.PrimaryKey, tables[at].PrimaryKey)) {
 			to.after = ""
 		}
 		to.retable(tables[at])
+		m.taken = append(m.taken, name)
 		c.Tables = append(c.Tables, driver.CapturedTable{Table: to.table, After: to.after})
+	}
+	anew := !slices.ContainsFunc(c.Tables, func(t driver.CapturedTable) bool { return t.After != "" })
+	if anew {
+		c.Landed = ""
 	}
 	if m.change != nil {
 		m.change(&c)
@@ -150,9 +174,11 @@ func (m *mirror) capture(ctx context.Context) (driver.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.refused = map[string]error{}
+	if _, position := log.Moment(); anew && position != "" {
+		m.landed = position
+	}
 	for i, why := range log.Refused() {
-		m.refused[m.names[i]] = why
+		m.refused[m.taken[i]] = why
 	}
 	m.log = log
 	return log, nil
@@ -177,13 +203,15 @@ func (to *mirrored) retable(now driver.Table) {
 
 // goesOn is the rule of who may go on after an ALTER TABLE.
 func goesOn(was, is driver.Table) bool {
+	gone := false
 	for _, c := range was.Columns {
-		if now, ok := is.Column(c.Name); !ok || now.Identity != c.Identity {
+		now, ok := is.Column(c.Name)
+		if gone = gone || !ok; ok && now.Identity != c.Identity {
 			return false
 		}
 	}
 	for _, c := range is.Columns {
-		if _, ok := was.Column(c.Name); !ok && c.Filled {
+		if _, ok := was.Column(c.Name); !ok && (c.Filled || gone) { // or renamed
 			return false
 		}
 	}
@@ -221,8 +249,9 @@ func (m *mirror) try(ctx context.Context) error {
 func (m *mirror) load(log driver.Log) error {
 	moment, position := log.Moment()
 	reader := m.another()
+	defer reader.Close()
 	reader.Join(moment)
-	for _, name := range m.names {
+	for _, name := range m.taken {
 		to := m.tables[name]
 		if to.after != "" || m.refused[name] != nil {
 			continue
@@ -234,7 +263,8 @@ func (m *mirror) load(log driver.Log) error {
 		if why := reader.Apart(); why != "" {
 			return fmt.Errorf("%s is read apart: %s", name, why)
 		}
-		to.rows, to.after = map[string][]string{}, position
+		to.rows, to.after, to.origin = map[string][]string{}, position, to.table
+		m.loaded = append(m.loaded, name)
 		for _, row := range rows {
 			to.rows[keyOf(to.table, row)] = row
 		}
@@ -258,19 +288,25 @@ func (m *mirror) follow(ctx context.Context, log driver.Log, enough func() bool)
 		}
 		m.notes = append(m.notes, c.Notes...)
 		if c.Record != nil {
-			to := m.tables[m.names[c.Table]]
-			pending = append(pending, to.changes(m.t, c)...)
+			to := m.tables[m.taken[c.Table]]
+			pending = append(append(pending, to.changes(m, c)...), func() { to.origin = to.table })
 			c.Record.Release()
 		}
 		if c.Resume == "" {
 			continue
 		}
 		for _, apply := range pending {
-			apply()
+			if !m.lose {
+				apply()
+			}
 		}
-		pending, m.landed, m.resumes = nil, c.Resume, m.resumes+1
-		if err := log.Confirm(ctx, c.Resume); err != nil {
-			return err
+		if pending, m.resumes = nil, m.resumes+1; !m.lose {
+			m.landed = c.Resume
+		}
+		if !m.lose && !m.deaf {
+			if err := log.Confirm(ctx, c.Resume); err != nil {
+				return err
+			}
 		}
 		if enough != nil && enough() {
 			return nil
@@ -280,8 +316,12 @@ func (m *mirror) follow(ctx context.Context, log driver.Log, enough func() bool)
 }
 
 // changes returns what each row of a batch does to the table.
-func (to *mirrored) changes(t *testing.T, c driver.Changes) (all []func()) {
-	t.Helper()
+func (to *mirrored) changes(m *mirror, c driver.Changes) (all []func()) {
+	m.t.Helper()
+	t, odd := m.t, m.odd
+	if odd == nil {
+		odd = func(_, how string) { t.Errorf("%s: %s", to.table, how) }
+	}
 	if int(c.Record.NumRows()) != len(c.Ops) {
 		t.Errorf("%d rows and %d operations", c.Record.NumRows(), len(c.Ops))
 	}
@@ -312,7 +352,7 @@ func (to *mirrored) changes(t *testing.T, c driver.Changes) (all []func()) {
 		case driver.OpDelete:
 			all = append(all, func() {
 				if _, ok := to.rows[key]; !ok {
-					t.Errorf("%s: a row that is not there is deleted: %q", to.table, key)
+					odd(to.table.Name, fmt.Sprintf("a row that is not there is deleted: %q", key))
 				}
 				delete(to.rows, key)
 				to.told = append(to.told, "delete "+key)
@@ -323,7 +363,7 @@ func (to *mirrored) changes(t *testing.T, c driver.Changes) (all []func()) {
 		case driver.OpInsert:
 			all = append(all, func() {
 				if _, ok := to.rows[key]; ok {
-					t.Errorf("%s: a row comes twice: %q", to.table, key)
+					odd(to.table.Name, fmt.Sprintf("a row comes twice: %q", key))
 				}
 				to.rows[key] = row
 				to.told = append(to.told, "insert "+key)
@@ -332,10 +372,15 @@ func (to *mirrored) changes(t *testing.T, c driver.Changes) (all []func()) {
 			all = append(all, func() {
 				was, ok := to.rows[from]
 				if !ok {
-					t.Errorf("%s: a row that is not there is updated: %q", to.table, from)
+					odd(to.table.Name, fmt.Sprintf("a row that is not there is updated: %q", from))
+					if len(kept) > 0 {
+						to.after = "" // only reading it whole tells the values
+					}
 				}
 				for _, at := range kept {
-					row[at] = was[at]
+					if ok {
+						row[at] = was[at]
+					}
 				}
 				delete(to.rows, from)
 				to.rows[key] = row
@@ -401,7 +446,7 @@ func configOf(t testing.TB, server *servers.Server) driver.Config {
 }
 
 // reader is a name of the mirror's own.
-func (m *mirror) reader() string { return "headwater_" + m.names[0] }
+func (m *mirror) reader() string { return cmp.Or(m.called, "headwater_"+m.names[0]) }
 
 // waitUntil waits until a condition holds.
 func waitUntil(t *testing.T, what string, ok func() bool) {
@@ -428,7 +473,7 @@ func fails(t *testing.T, err error, kind error, text ...string) {
 }
 
 // value asks for one value.
-func value[T any](t *testing.T, db *sql.DB, query string, args ...any) (v T) {
+func value[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
 	t.Helper()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
 		t.Fatalf("%s: %v", query, err)

@@ -55,7 +55,7 @@ func open(t testing.TB, settings session.Settings) *source {
 }
 
 // openWith opens the server's database with changed settings.
-func openWith(t *testing.T, server *servers.Server, change func(*session.Settings)) *source {
+func openWith(t testing.TB, server *servers.Server, change func(*session.Settings)) *source {
 	t.Helper()
 	s := session.Settings{Settings: sqldb.Settings{Host: server.Host, Username: server.User, Password: server.Password}, Port: server.Port, Database: server.Database}
 	change(&s)
@@ -63,7 +63,7 @@ func openWith(t *testing.T, server *servers.Server, change func(*session.Setting
 }
 
 // rowsOf reads a table as text, by Read or by the ranges of a Scan.
-func rowsOf(t *testing.T, src *source, table driver.Table, ranges bool) (rows [][]string, failed error) {
+func rowsOf(t testing.TB, src *source, table driver.Table, ranges bool) (rows [][]string, failed error) {
 	if ranges {
 		return drivertest.RangeRows(t.Context(), src, table)
 	}
@@ -79,7 +79,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func tableOfName(t *testing.T, src *source, name string) driver.Table {
+func tableOfName(t testing.TB, src *source, name string) driver.Table {
 	t.Helper()
 	tables, err := src.Discover(t.Context())
 	if err != nil {

@@ -30,6 +30,8 @@ type Rows struct {
 	Action Action
 	Table  *Table
 	Last   bool // of its statement
+	// Unchecked says that the session checked neither foreign nor unique keys.
+	Unchecked bool
 
 	before, after []byte // bitmaps of the columns that are there
 	data          []byte
@@ -75,7 +77,8 @@ func (r *Reader) Rows(e Event) (Rows, error) {
 	if r.fixed(e.Type, 8) == 6 {
 		at = 4
 	}
-	rows := Rows{Action: action, Last: binary.LittleEndian.Uint16(e.Body[at:])&1 != 0}
+	flags := binary.LittleEndian.Uint16(e.Body[at:])
+	rows := Rows{Action: action, Last: flags&1 != 0, Unchecked: flags&(2|4) == 2|4}
 	if version == 2 { // the length of further data is the end of the fixed part
 		if r.fixed(e.Type, 10) != 10 || len(e.Body) < 10 {
 			return Rows{}, ErrEvent

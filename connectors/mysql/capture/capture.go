@@ -193,7 +193,8 @@ func (l *changeLog) take(ctx context.Context, c *session.Session) (err error) {
 	}
 	now.Place.Loose, l.server = l.isLoose(), now.Place.Server
 	for _, t := range l.tables {
-		t.fold = l.settings.fold
+		t.fold, t.overwrites = l.settings.fold, c.MariaDB
+		t.bulk = c.MariaDB && c.Version >= 100600 && t.engine == "innodb"
 	}
 	if err := l.begin(ctx, c, now); err != nil {
 		return err

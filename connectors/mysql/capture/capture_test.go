@@ -61,6 +61,7 @@ type follower struct {
 	ends   []driver.End
 	config driver.Capture
 	place  driver.Changes // the last place to resume behind a transaction
+	strict bool           // no change comes twice
 }
 
 func newFollower(t testing.TB, server *servers.Server, db *sql.DB, change func(*session.Settings)) *follower {
@@ -126,11 +127,11 @@ func (f *follower) capture() (driver.Log, error) {
 		clear(table.rows)
 		for b, err := range f.src.Read(f.t.Context(), table.table, driver.Cursor{}) {
 			if err != nil {
-				f.t.Fatal(err)
+				log.Close()
+				return nil, err
 			}
 			for row := range int(b.Record.NumRows()) {
-				key, text := table.text(b.Record.Columns(), row)
-				table.rows[key] = text
+				table.put(table.text(b.Record.Columns(), row))
 			}
 			b.Record.Release()
 		}
@@ -205,8 +206,10 @@ func (f *follower) apply(c driver.Changes) {
 			if c.Old && len(c.Kept) == 0 && table.rows[key] != text {
 				f.t.Errorf("%s: the row that is gone was\n %s, and the log says\n %s", table.table.Name, table.rows[key], text)
 			}
-			before = table.rows[key]
-			delete(table.rows, key)
+			if op == driver.OpOldKey {
+				before = table.rows[key]
+			}
+			table.drop(key)
 			continue
 		default:
 			if kept := c.Kept[row]; len(kept) > 0 {
@@ -219,31 +222,56 @@ func (f *follower) apply(c driver.Changes) {
 				}
 				text = strings.Join(is, "|")
 			}
-			table.rows[key] = text
+			if was, ok := table.rows[key]; ok && f.strict && op == driver.OpInsert && len(table.table.PrimaryKey) > 0 {
+				f.t.Errorf("%s: a row came that was there: %s, as %s", table.table.Name, text, was)
+			}
+			table.put(key, text)
 		}
 		before = ""
 	}
 	c.Record.Release()
 }
 
+// upsert applies changes over rows that may have them already.
+func (c *copied) upsert(changes driver.Changes) {
+	for row, op := range changes.Ops {
+		key, text := c.text(changes.Record.Columns(), row)
+		switch op {
+		case driver.OpTruncate:
+			clear(c.rows)
+		case driver.OpDelete, driver.OpOldKey:
+			delete(c.rows, key)
+		default:
+			c.rows[key] = text
+		}
+	}
+	changes.Record.Release()
+}
+
 // same compares what was followed with what the tables have.
 func (f *follower) same() {
 	f.t.Helper()
 	for _, name := range f.names() {
-		table := f.tables[name]
-		want := slices.Sorted(slices.Values(keysOf(f.t.(*testing.T), f.src.Read(f.t.Context(), table.table, driver.Cursor{}))))
-		got := slices.Sorted(maps.Values(table.rows))
-		if !slices.Equal(want, got) {
-			f.t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
-			for _, row := range want {
-				if !slices.Contains(got, row) {
-					f.t.Errorf("%s: missing\n %s", name, row)
-				}
+		f.sameAs(name)
+	}
+}
+
+// sameAs compares one table.
+func (f *follower) sameAs(name string) {
+	f.t.Helper()
+	table := f.tables[name]
+	want := slices.Sorted(slices.Values(keysOf(f.t.(*testing.T), f.src.Read(f.t.Context(), table.table, driver.Cursor{}))))
+	got := slices.Sorted(maps.Values(table.rows))
+	if !slices.Equal(want, got) {
+		f.t.Errorf("%s: %d rows, want %d", name, len(got), len(want))
+		for _, row := range want {
+			if !slices.Contains(got, row) {
+				f.t.Errorf("%s: missing\n %s", name, row)
 			}
-			for _, row := range got {
-				if !slices.Contains(want, row) {
-					f.t.Errorf("%s: not there\n %s", name, row)
-				}
+		}
+		for _, row := range got {
+			if !slices.Contains(want, row) {
+				f.t.Errorf("%s: not there\n %s", name, row)
 			}
 		}
 	}
@@ -279,6 +307,22 @@ func (f *follower) fails(kind error, words string) {
 	if !errors.Is(err, kind) || !strings.Contains(err.Error(), words) {
 		f.t.Errorf("%v, want %v with %q", err, kind, words)
 	}
+}
+
+// put adds a row. A table without a key may have it several times.
+func (c *copied) put(key, text string) {
+	for len(c.table.PrimaryKey) == 0 && c.rows[key] != "" {
+		key += "\x00"
+	}
+	c.rows[key] = text
+}
+
+// drop takes a row away, of several that are the same the last.
+func (c *copied) drop(key string) {
+	for c.rows[key+"\x00"] != "" {
+		key += "\x00"
+	}
+	delete(c.rows, key)
 }
 
 func (c *copied) text(columns []arrowArray, row int) (key, text string) {

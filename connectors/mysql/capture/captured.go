@@ -24,6 +24,11 @@ type captured struct {
 	created int64       // seconds since 1970
 	engine  string      // in lower case
 	fold    bool        // the server ignores case in names of tables
+	// overwrites says that the server logs a REPLACE as an update, whose new row has
+	// only what the statement names if the session's binlog_row_image is not FULL. What
+	// it lacks may be as it was or the column's default.
+	overwrites bool
+	bulk       bool // rows of sessions that check no keys may be put in as a whole, or not at all
 	// ahead is an ALTER that was found before the reading comes to it.
 	ahead []ahead
 

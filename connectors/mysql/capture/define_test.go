@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -142,7 +143,9 @@ func (f *follower) pad(name string) {
 		columns = append(columns, c.Name)
 	}
 	if table.columns != nil {
-		for key, text := range table.rows {
+		rows := maps.Clone(table.rows)
+		clear(table.rows)
+		for key, text := range rows {
 			values := map[string]string{}
 			for i, value := range strings.Split(text, "|") {
 				if i < len(table.columns) {
@@ -157,7 +160,10 @@ func (f *follower) pad(name string) {
 				}
 				parts = append(parts, value)
 			}
-			table.rows[key] = strings.Join(parts, "|")
+			if text = strings.Join(parts, "|"); len(table.table.PrimaryKey) == 0 {
+				key = text
+			}
+			table.put(key, text)
 		}
 	}
 	table.columns = columns

@@ -159,7 +159,7 @@ func (b *rowBuilder) row(op driver.Op, fields, was []binlog.Field) error {
 // absent handles a value that a row does not have.
 func (b *rowBuilder) absent(op driver.Op, i int) error {
 	switch {
-	case slices.Contains(b.keys, i) || op == driver.OpInsert:
+	case slices.Contains(b.keys, i) || op == driver.OpInsert, op == driver.OpUpdate && b.t.overwrites:
 		return driver.E(driver.ErrReplaced, nil, "table %s, transaction %s: the log does not have all values of its rows: set binlog_row_image to FULL, for every session%s", b.t.table, b.position, wayAnew)
 	case op == driver.OpUpdate:
 		if b.kept == nil {

@@ -39,6 +39,7 @@ type follower struct {
 	since     time.Time // when the first of those came
 	first     time.Time // when it was committed
 	last      time.Time // when the last one was committed
+	described [2]uint32 // the last two relations that were described since the last change
 	foreign   bool      // the transaction has another server's time (a replication origin)
 	timed     time.Time // when the last one was committed that has not
 	read      int64     // bytes behind the last place to resume
@@ -100,7 +101,7 @@ func (f *follower) message(p []byte) error {
 			return err
 		}
 		f.inside, f.commit, f.committed, f.ends = true, pglogrepl.LSN(m.LSN), m.Time(), ""
-		f.serial, f.xid, f.foreign = f.serial+1, m.XID, false
+		f.serial, f.xid, f.foreign, f.described = f.serial+1, m.XID, false, [2]uint32{}
 	case pgoutput.Origin:
 		f.foreign = true
 	case pgoutput.Commit:
@@ -114,11 +115,15 @@ func (f *follower) message(p []byte) error {
 		}
 		return f.due(false)
 	case pgoutput.Describe:
+		f.describes(m.Described.OID)
 		f.shapes[m.Described.OID] = f.shape(m.Described)
 	case pgoutput.Insert, pgoutput.Update, pgoutput.Delete:
 		s := f.shapes[m.Relation]
 		if s == nil {
 			return malformedLog(pgoutput.ErrMalformed)
+		}
+		if err := f.partOf(m.Relation); err != nil {
+			return err
 		}
 		if s.target == nil || f.commit < s.target.after {
 			return nil
@@ -131,6 +136,7 @@ func (f *follower) message(p []byte) error {
 		}
 		return nil
 	case pgoutput.Truncate:
+		f.described = [2]uint32{}
 		for _, oid := range m.Truncated {
 			if err := f.truncate(oid); err != nil {
 				return err

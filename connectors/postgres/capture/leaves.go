@@ -103,7 +103,7 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 			switch {
 			case before == 0 && answer != "f":
 				l.refuse(t, partitioned(t, "its partition "+now.name+" was attached with rows, or has some that may be from before (make partitions with CREATE TABLE ... PARTITION OF, or sync once before they have rows)"))
-			case before != 0 && answer != "t":
+			case before == 0 && now.node != now.oid, before != 0 && answer != "t": // a new table has the number of its heap
 				all = append(all, suspicion{table: t, leaf: now, until: l.facts.end})
 				now.node = before // so that the next note has the old heap
 				t.leaves[oid] = now

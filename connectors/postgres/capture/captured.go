@@ -31,6 +31,7 @@ type captured struct {
 	numbers  int64                // the highest number that a column of it ever had
 	dropped  []int64              // numbers of columns that were dropped
 	loose    bool                 // see member
+	made     map[string]madeType  // enumerations and composite types that columns are made of, by oid
 }
 
 // typeFacts is what the catalog says about the type of a column, behind domains, and of
@@ -139,6 +140,9 @@ func (l *changeLog) examine(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := l.takeMade(ctx, oids, byOID); err != nil {
 		return err
 	}
 	for _, t := range l.tables {

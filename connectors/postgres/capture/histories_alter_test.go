@@ -89,7 +89,10 @@ func (g *generator) retyped(t string, c column) string {
 // named gives a table another name or schema, and its own later.
 func (g *generator) named(r relation, t string) string {
 	other := one(g, g.names...)
-	switch g.IntN(6) {
+	switch g.IntN(8) {
+	case 6:
+		return g.chain(fmt.Sprintf("CREATE TABLE %s_top (LIKE %[1]s INCLUDING DEFAULTS INCLUDING GENERATED) PARTITION BY RANGE (id)", t), fmt.Sprintf("ALTER TABLE %s_top ATTACH PARTITION %[1]s DEFAULT", t),
+			fmt.Sprintf("INSERT INTO %s_top (id) VALUES (%d)", t, g.IntN(20)), fmt.Sprintf("ALTER TABLE %s_top DETACH PARTITION %[1]s", t), fmt.Sprintf("DROP TABLE %s_top", t))
 	case 0:
 		g.soon(fmt.Sprintf("ALTER TABLE %s_away RENAME TO %s", t, r.Name))
 		return fmt.Sprintf("ALTER TABLE %s RENAME TO %s_away", t, r.Name)
@@ -187,7 +190,12 @@ func (g *generator) published(r relation, t string) string {
 
 // types alters types.
 func (g *generator) types() string {
-	switch g.IntN(7) {
+	switch g.IntN(9) {
+	case 6:
+		label, rows := g.fresh("l"), fmt.Sprintf("UPDATE @.%s SET m = '%%s' WHERE id < %d", g.pick(), g.IntN(20))
+		return g.chain(fmt.Sprintf("ALTER TYPE @.mood RENAME VALUE 'ok' TO '%s'", label), fmt.Sprintf(rows, label), fmt.Sprintf("ALTER TYPE @.mood RENAME VALUE '%s' TO 'ok'", label))
+	case 7:
+		return g.chain("ALTER TYPE @.pair ADD ATTRIBUTE q int", fmt.Sprintf("UPDATE @.%s SET c = ROW(5, 'q', 6)::@.pair WHERE id < %d", g.pick(), g.IntN(20)), "ALTER TYPE @.pair DROP ATTRIBUTE q")
 	case 0:
 		return fmt.Sprintf("ALTER TYPE @.mood ADD VALUE '%s' %s", g.fresh("m"), one(g, "BEFORE 'ok'", "", "AFTER 'sad'"))
 	case 1:
@@ -281,8 +289,12 @@ func (g *generator) partitions(r relation, t string) string {
 			leaf = "@." + one(g, r.Apart...)
 		}
 		return fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", into, leaf, one(g, span, "DEFAULT"))
-	case 3, 4:
+	case 3:
 		return fmt.Sprintf("CREATE TABLE %s PARTITION OF %s %s", name, into, one(g, span, span, "DEFAULT", span+" PARTITION BY RANGE (id)"))
+	case 4:
+		insert := fmt.Sprintf("INSERT INTO %s (id) VALUES (%d), (%d)", t, from+5, from+6)
+		away := one(g, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", into, name), "DROP TABLE "+name, "TRUNCATE "+name)
+		return g.chain(fmt.Sprintf("CREATE TABLE %s PARTITION OF %s %s", name, into, span), one(g, []string{insert, away}, []string{insert, away, insert}, []string{away})...)
 	case 5:
 		g.soon(fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", into, name, span))
 		if g.IntN(2) == 0 {

@@ -33,6 +33,8 @@ type noted struct {
 	// Numbers are the highest number that a column of each table had, and where the log
 	// ended then, by oid.
 	Numbers map[string]numbered `json:"numbers,omitempty"`
+	// Types has what each enumeration and composite type was written by, by oid.
+	Types map[string]string `json:"types,omitempty"`
 	// Written is when that was, in seconds of Unix.
 	Written int64 `json:"written,omitempty"`
 	// Broken says why tables have to be read whole.
@@ -60,6 +62,7 @@ func (l *changeLog) checkNote(ctx context.Context, note noted, floor pglogrepl.L
 	}
 	l.addSuspicions(suspects)
 	l.checkNumbers(note)
+	l.checkMade(note)
 	return l.checkTimeline(ctx, note.Timeline, floor)
 }
 
@@ -99,6 +102,12 @@ func (l *changeLog) takeNote(ctx context.Context, checked *publication) error {
 			is = was
 		}
 		n.Numbers[oid] = is
+		for made, is := range t.made {
+			if n.Types == nil {
+				n.Types = map[string]string{}
+			}
+			n.Types[made] = is.writes
+		}
 	}
 	for _, t := range l.asked {
 		if why := l.refused[t.index]; errors.Is(why, driver.ErrReplaced) {
@@ -221,5 +230,5 @@ func (k *control) forget(ctx context.Context, slot string) error {
 }
 
 func (n noted) equal(o noted) bool {
-	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.Equal(n.Links, o.Links) && maps.Equal(n.Numbers, o.Numbers) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
+	return n.Version == o.Version && n.Owner == o.Owner && n.Timeline == o.Timeline && maps.Equal(n.Members, o.Members) && maps.Equal(n.Broken, o.Broken) && maps.Equal(n.Links, o.Links) && maps.Equal(n.Numbers, o.Numbers) && maps.Equal(n.Types, o.Types) && maps.EqualFunc(n.Leaves, o.Leaves, maps.Equal[map[string]int64, map[string]int64])
 }

@@ -147,6 +147,7 @@ func (l *changeLog) alteredTables(ctx context.Context, again *changeLog, p *publ
 		}
 	}
 	if l.unnoted == "" {
+		again.checkMade(p.note)
 		suspects, err := again.checkLeaves(ctx, p.note)
 		if err != nil {
 			return nil

@@ -69,6 +69,10 @@ var unseen = []unseenOf{
 	{"a label in a range is renamed", "CREATE TYPE @_e AS ENUM ('a', 'b'); CREATE TYPE @_r AS RANGE (subtype = @_e); CREATE TABLE @ (id int PRIMARY KEY, v @_r); INSERT INTO @ VALUES (1, '[a,b)')", "ALTER TYPE @_e RENAME VALUE 'a' TO 'z'", false},
 	{"a label in a multirange is renamed", "CREATE TYPE @_e AS ENUM ('a', 'b'); CREATE TYPE @_r AS RANGE (subtype = @_e, multirange_type_name = @_m); CREATE TABLE @ (id int PRIMARY KEY, v @_m); INSERT INTO @ VALUES (1, '{[a,b)}')", "ALTER TYPE @_e RENAME VALUE 'a' TO 'z'", false},
 	{"a composite has another field", "CREATE TYPE @_c AS (x int, y text); CREATE TABLE @ (id int PRIMARY KEY, v @_c); INSERT INTO @ VALUES (1, ROW(1, 'a')::@_c)", "ALTER TYPE @_c ADD ATTRIBUTE z int", false},
+	{"a label has another name for a time", "CREATE TYPE @_e AS ENUM ('a', 'b'); CREATE TABLE @ (id int PRIMARY KEY, v @_e[]); INSERT INTO @ VALUES (1, '{a}')", "ALTER TYPE @_e RENAME VALUE 'a' TO 'z'; INSERT INTO @ VALUES (2, '{z}'); ALTER TYPE @_e RENAME VALUE 'z' TO 'a'", true},
+	{"a composite has another field for a time", "CREATE TYPE @_c AS (x int, y text); CREATE DOMAIN @_d AS @_c; CREATE TABLE @ (id int PRIMARY KEY, v @_d); INSERT INTO @ VALUES (1, ROW(1, 'a')::@_c)", "ALTER TYPE @_c ADD ATTRIBUTE z int; INSERT INTO @ VALUES (2, ROW(1, 'a', 2)::@_c); ALTER TYPE @_c DROP ATTRIBUTE z", true},
+	{"two labels swap their names", "CREATE TYPE @_e AS ENUM ('a', 'b'); CREATE TABLE @ (id int PRIMARY KEY, v @_e); INSERT INTO @ VALUES (1, 'a')", "ALTER TYPE @_e RENAME VALUE 'a' TO 'z'; ALTER TYPE @_e RENAME VALUE 'b' TO 'a'; ALTER TYPE @_e RENAME VALUE 'z' TO 'b'", false},
+	{"a column of a type comes beside another one", "CREATE TYPE @_e AS ENUM ('a', 'b'); CREATE TABLE @ (id int PRIMARY KEY, v @_e); INSERT INTO @ VALUES (1, 'a')", "CREATE TYPE @_f AS ENUM ('c'); ALTER TABLE @ ADD w @_f; INSERT INTO @ VALUES (2, 'b', 'c')", false},
 }
 
 // What the log does not tell is found in the catalog: the table is read whole, or, where

@@ -41,11 +41,12 @@ type ahead struct {
 	added []string
 }
 
-// capturedQuery asks for tables, their columns, and the foreign keys that may change
+// capturedQuery asks for tables, their columns, what virtual ones are, and the foreign keys that may change
 // their rows. What a foreign key does is not shown to an account that may only SELECT;
 // that there is one is.
 const capturedQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, ENGINE, UNIX_TIMESTAMP(CREATE_TIME), NULL, NULL, NULL FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s
 UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, DATETIME_PRECISION, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s
+UNION ALL SELECT 'v', TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION, NULL, NULL, NULL, NULL FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND EXTRA LIKE '%%VIRTUAL%%'
 UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NULL, NULL, NULL FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s
 UNION ALL SELECT DISTINCT 'k', TABLE_NAME, CONSTRAINT_NAME, NULL, NULL, NULL, NULL, NULL FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = %[1]s AND REFERENCED_TABLE_NAME IS NOT NULL`
 
@@ -60,13 +61,14 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 		keys, shown           map[string]bool // foreign keys, and those whose rules are shown
 		created               int64
 		columns               [][]*string
+		virtual               map[string]string // expressions
 	}
 	all := map[string]*found{}
 	var columns [][]*string
 	err := c.Query(ctx, fmt.Sprintf(capturedQuery, session.Literal(s.pool.Settings.Database)), func(row []*string) error {
 		name := session.Text(row[1])
 		if all[name] == nil {
-			all[name] = &found{keys: map[string]bool{}, shown: map[string]bool{}}
+			all[name] = &found{keys: map[string]bool{}, shown: map[string]bool{}, virtual: map[string]string{}}
 		}
 		f := all[name]
 		switch session.Text(row[0]) {
@@ -77,6 +79,8 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 		case "c":
 			f.columns = append(f.columns, row)
 			columns = append(columns, row)
+		case "v":
+			f.virtual[session.Text(row[2])] = session.Text(row[3])
 		case "k":
 			f.keys[session.Text(row[2])] = true
 		case "f":
@@ -153,6 +157,9 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 		}
 		if one.refused == nil {
 			one.refused = s.unreadable(one, bad)
+		}
+		if one.refused == nil {
+			one.refused = one.zoned(f.virtual)
 		}
 	}
 	return out, nil

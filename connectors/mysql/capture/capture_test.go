@@ -203,7 +203,7 @@ func (f *follower) apply(c driver.Changes) {
 			if _, ok := table.rows[key]; !ok {
 				f.t.Errorf("%s: a row is gone that was not there: %s", table.table.Name, text)
 			}
-			if c.Old && len(c.Kept) == 0 && table.rows[key] != text {
+			if c.Old && len(c.Kept) == 0 && table.given(table.rows[key]) != table.given(text) {
 				f.t.Errorf("%s: the row that is gone was\n %s, and the log says\n %s", table.table.Name, table.rows[key], text)
 			}
 			if op == driver.OpOldKey {
@@ -307,6 +307,18 @@ func (f *follower) fails(kind error, words string) {
 	if !errors.Is(err, kind) || !strings.Contains(err.Error(), words) {
 		f.t.Errorf("%v, want %v with %q", err, kind, words)
 	}
+}
+
+// given is a row without its generated columns: a server may have one whose value is not
+// what it would be made of now, in a table whose columns were altered.
+func (c *copied) given(text string) string {
+	values := strings.Split(text, "|")
+	for i, k := range c.table.Columns {
+		if i < len(values) && strings.Contains(k.Identity, " as ") {
+			values[i] = ""
+		}
+	}
+	return strings.Join(values, "|")
 }
 
 // put adds a row. A table without a key may have it several times.

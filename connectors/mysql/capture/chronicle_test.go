@@ -27,6 +27,7 @@ type chronicle struct {
 	may      map[string]bool // tables that may be refused since they were read whole last
 	loose    bool            // something may end the whole log
 	safe     bool            // a crash does not part the log from the tables
+	unsynced bool            // a crash of the machine may lose the end of the log
 	prepared []string        // XA transactions
 	said     []string
 }
@@ -85,10 +86,14 @@ func (c *chronicle) connect() {
 			(*s).Raw(func(any) error { return sqldriver.ErrBadConn }) // its temporary tables and transactions end with it
 			(*s).Close()
 		}
+		hidden := ""
+		if !c.maria && c.often(40) {
+			hidden = "; SET SESSION sql_generate_invisible_primary_key = ON"
+		}
 		for try := 0; ; try++ {
 			conn, err := c.db.Conn(c.t.Context())
 			if err == nil {
-				_, err = conn.ExecContext(c.t.Context(), "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, sql_mode = 'STRICT_TRANS_TABLES'; USE headwater")
+				_, err = conn.ExecContext(c.t.Context(), "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, sql_mode = 'STRICT_TRANS_TABLES'; USE headwater"+hidden)
 			}
 			if *s = conn; err == nil {
 				break
@@ -183,12 +188,21 @@ func (c *chronicle) crashes() {
 		done <- n
 	}()
 	time.Sleep(after)
-	killed := c.server.Kill()
+	how, err := "killed", error(nil)
+	if c.often(20) {
+		how = "shut down"
+		c.run(c.b, "SHUTDOWN")
+	} else {
+		err = c.server.Kill()
+	}
 	n := <-done
-	if err := errors.Join(killed, c.server.Restart(c.t.Context())); err != nil {
+	if how == "killed" && c.unsynced && c.often(40) { // as if the machine had gone down
+		how += c.cutLog()
+	}
+	if err = errors.Join(err, c.server.Restart(c.t.Context())); err != nil {
 		c.t.Fatal(err)
 	}
-	c.note("killed after %s, amid the last of\nA: %s", after, strings.Join(amid[:n], "\nA: "))
+	c.note("%s after %s, amid the last of\nA: %s", how, after, strings.Join(amid[:n], "\nA: "))
 	c.connect()
 	c.run(c.a, "RENAME TABLE x TO "+quote(c.table()))
 	for _, name := range c.wanted { // a table in memory is emptied in the log when it is opened
@@ -198,6 +212,27 @@ func (c *chronicle) crashes() {
 		}
 	}
 	clear(c.columns)
+}
+
+// cutLog takes the end of the log away.
+func (c *chronicle) cutLog() string {
+	files, err := filepath.Glob(filepath.Join(c.server.Dir, "data", "log.[0-9]*"))
+	if err != nil || len(files) == 0 {
+		c.t.Fatal(err)
+	}
+	last := slices.Max(files)
+	info, err := os.Stat(last)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	size := max(info.Size()-int64(c.r.IntN(2000)), 600)
+	if size >= info.Size() {
+		return ""
+	}
+	if err := os.Truncate(last, size); err != nil {
+		c.t.Fatal(err)
+	}
+	return fmt.Sprintf(" and %s cut at %d", filepath.Base(last), size)
 }
 
 // engine is the engine of a table.

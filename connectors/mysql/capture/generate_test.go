@@ -104,7 +104,7 @@ func (g *generator) expression(other, kind string) string {
 
 // create returns the definition of a table.
 func (g *generator) create(name string) string {
-	engine := pick(g.r, "InnoDB", "InnoDB", "InnoDB", "InnoDB", "MyISAM", "MEMORY")
+	engine := pick(g.r, "InnoDB", "InnoDB", "InnoDB", "InnoDB", "InnoDB", "InnoDB", "InnoDB", "InnoDB", "MyISAM", "MyISAM", "MEMORY", "MEMORY", "ARCHIVE")
 	if g.maria && g.often(8) {
 		engine = "Aria"
 	}
@@ -139,10 +139,13 @@ func (g *generator) create(name string) string {
 			parts = append(parts, quote(fmt.Sprint("g", i))+" "+g.expression(column, kind))
 		}
 	}
+	if g.maria && g.often(6) {
+		parts = append(parts, "from_ date NOT NULL DEFAULT '2001-01-02'", "to_ date NOT NULL DEFAULT '2001-01-08'", "PERIOD FOR p (from_, to_)")
+	}
 	if key != "" {
 		parts = append(parts, "PRIMARY KEY ("+key+")")
 	}
-	if g.often(25) && partition == "" {
+	if g.often(25) && partition == "" && engine != "ARCHIVE" {
 		parts = append(parts, "u int", "UNIQUE (u)")
 	}
 	return "CREATE TABLE " + g.called(name) + " (" + strings.Join(parts, ", ") + ") ENGINE=" + engine + pick(g.r, "", "", " DEFAULT CHARSET=latin1", " COLLATE=utf8mb4_bin") + partition

@@ -56,6 +56,7 @@ func histories(t *testing.T, maria bool, start func(*testing.T, ...string) (*ser
 			for range times { // histories of one server
 				c := newChronicle(t, server, db, g)
 				c.safe = strings.Contains(strings.Join(options, " "), "--sync-binlog=1 --innodb-flush-log-at-trx-commit=1 ")
+				c.unsynced = slices.Contains(options, "--sync-binlog=0")
 				c.note("%s", strings.Join(options, " "))
 				for range length {
 					c.step()

@@ -56,6 +56,9 @@ func (g *generator) change(table string) string {
 	case n < 7 && sets != "":
 		return "UPDATE " + pick(g.r, "", "", "IGNORE ") + g.called(table) + " SET " + sets + g.where(table, "") + g.limited(table)
 	}
+	if columns := g.of(table); len(columns) > 0 && columns[len(columns)-1].name == "to_" && g.often(60) {
+		return pick(g.r, "DELETE FROM "+g.called(table)+" FOR PORTION OF p FROM '2001-01-04' TO '2001-01-05'", "UPDATE "+g.called(table)+" FOR PORTION OF p FROM '2001-01-03' TO '2001-01-06' SET "+sets)
+	}
 	return "DELETE FROM " + g.called(table) + g.where(table, "") + g.limited(table)
 }
 
@@ -158,8 +161,10 @@ func (c *chronicle) interleaved() {
 		c.part(pick(c.r, c.a, c.b))
 	}
 	c.run(c.b, pick(c.r, "COMMIT", "ROLLBACK"))
+	c.run(c.b, "UNLOCK TABLES")
 	c.part(c.a)
 	c.run(c.a, pick(c.r, "COMMIT", "COMMIT", "ROLLBACK"))
+	c.run(c.a, "UNLOCK TABLES")
 }
 
 // distributed is an XA transaction, which another session may end.
@@ -255,6 +260,13 @@ func (c *chronicle) session(s *sql.Conn) {
 			on, off = "SET SESSION binlog_rows_query_log_events = 1", "SET SESSION binlog_rows_query_log_events = 0"
 		}
 	}
+	if c.often(8) && c.maria {
+		on, off = "SET SESSION skip_replication = 1, binlog_annotate_row_events = 0", "SET SESSION skip_replication = 0, binlog_annotate_row_events = 1"
+	} else if c.often(8) {
+		on, off = "SET SESSION completion_type = CHAIN", "SET SESSION completion_type = DEFAULT"
+	} else if c.often(8) {
+		on, off = "SET SESSION auto_increment_increment = 7, timestamp = 1000000000, insert_id = 50", "SET SESSION auto_increment_increment = 1, timestamp = DEFAULT"
+	}
 	c.run(s, on)
 	for range 1 + c.r.IntN(3) {
 		if c.run(s, insert()); c.often(20) && off != "SET SESSION binlog_row_image = FULL" {
@@ -262,12 +274,24 @@ func (c *chronicle) session(s *sql.Conn) {
 		}
 	}
 	c.run(s, off)
+	c.run(s, "ROLLBACK")
 }
 
 // programs has the server's own programs change rows.
 func (c *chronicle) programs(s *sql.Conn, table string) {
 	x := c.fresh("p")
-	switch c.r.IntN(5) {
+	switch c.r.IntN(7) {
+	case 5:
+		c.run(s, "CREATE TABLE IF NOT EXISTS log_ (a int AUTO_INCREMENT PRIMARY KEY) ENGINE=MyISAM")
+		c.run(s, "BEGIN; INSERT INTO log_ VALUES (); "+c.plain()+"; INSERT INTO log_ VALUES (); ROLLBACK")
+		c.run(s, "ROLLBACK")
+	case 6:
+		if c.maria {
+			c.run(s, "CREATE SEQUENCE "+x)
+			c.run(s, "EXECUTE IMMEDIATE 'UPDATE "+strings.ReplaceAll(c.called(table), "'", "''")+" SET "+strings.ReplaceAll(c.sets(table, "", false), "'", "''")+" LIMIT 1'; DO NEXTVAL("+x+")")
+			return
+		}
+		c.run(s, "PREPARE "+x+" FROM 'DELETE FROM "+c.called(table)+" LIMIT ?'; SET @n = 1; EXECUTE "+x+" USING @n")
 	case 0, 1:
 		body, event := c.plain(), pick(c.r, "INSERT", "UPDATE", "DELETE")
 		if c.often(30) {

@@ -88,7 +88,7 @@ func (l *changeLog) accept() {
 const ofCaptured = `
 WITH RECURSIVE tree AS (
   SELECT c.oid AS root, c.oid, c.relkind, '' AS link FROM pg_class c WHERE c.oid = ANY (%[1]s)
-  UNION ALL SELECT t.root, c.oid, c.relkind, t.link || ' ' || i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p')
+  UNION ALL SELECT t.root, c.oid, c.relkind, t.link || ' ' || i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid JOIN pg_class c ON c.oid = i.inhrelid WHERE t.relkind = 'p' AND NOT i.inhdetachpending)
 SELECT t.root::int8, c.oid::int8, c.relkind, c.relpersistence, c.relreplident, n.nspname || '.' || c.relname, pg_has_role(c.relowner, 'USAGE'), k.names, c.relfilenode::int8,
   (SELECT json_object_agg(a.attname, a.attgenerated) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped AND c.oid = t.root),
   c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.xmin, format('%%I.%%I', n.nspname, c.relname), t.link, c.relnatts,

@@ -122,9 +122,11 @@ func (g *generator) emptied(r relation, t string) string {
 	}
 	names, values := g.values(r)
 	insert := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", t, names, values)
-	switch g.IntN(9) {
+	switch g.IntN(10) {
 	case 0, 1, 2:
 		return "TRUNCATE " + of
+	case 9:
+		return fmt.Sprintf("DO $$BEGIN TRUNCATE %s;ALTER TABLE %s SET UNLOGGED;%s;ALTER TABLE %[2]s SET LOGGED;END$$", one(g, t, of), of, insert)
 	case 3:
 		return fmt.Sprintf("TRUNCATE %s, @.%s", of, one(g, g.names...))
 	case 4:
@@ -283,6 +285,11 @@ func (g *generator) partitions(r relation, t string) string {
 	switch g.IntN(13) {
 	case 0, 1:
 		g.soon(fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", t, leaf, one(g, "FOR VALUES FROM (0) TO (10)", "FOR VALUES FROM (10) TO (20)", span, "DEFAULT")))
+		if g.IntN(3) == 0 { // it waits for who reads the table, and is interrupted
+			g.later = append(g.later, later{g.n, "1 BEGIN"}, later{g.n, "1 SELECT FROM " + t}, later{g.n, fmt.Sprintf("0 ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", into, leaf)}, later{g.n, "1 ROLLBACK"})
+			g.soon(fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", into, leaf))
+			return "SELECT 1"
+		}
 		return fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s%s", into, leaf, one(g, "", " CONCURRENTLY"))
 	case 2:
 		if len(r.Apart) > 0 {

@@ -214,7 +214,7 @@ func (p *play) guarded(f func()) (settled bool) {
 		defer close(over)
 		select {
 		case <-done:
-		case <-time.After(time.Second):
+		case <-time.After(400 * time.Millisecond):
 			open := p.open != [3]bool{} || value[int](p.TB, p.db, "SELECT count(*) FROM pg_prepared_xacts") > 0
 			if open {
 				settled = true
@@ -242,8 +242,7 @@ func (p *play) sync() {
 				differs = p.compare()
 			}
 		})
-		if settled { // what was altered at that moment may have any error
-			p.all = p.all[:had]
+		if p.calm(had, settled); settled {
 			continue
 		}
 		if !again {

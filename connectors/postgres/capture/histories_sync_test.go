@@ -17,7 +17,8 @@ import (
 // partly reads n places, and leaves the reading there.
 func (p *play) partly(n int) {
 	p.stop()
-	p.guarded(func() {
+	had := len(p.failed())
+	p.calm(had, p.guarded(func() {
 		ctx, cancel := context.WithTimeout(p.Context(), time.Minute)
 		defer cancel()
 		p.m.change = func(c *driver.Capture) { c.Delay = 0 }
@@ -32,7 +33,15 @@ func (p *play) partly(n int) {
 			err = p.m.follow(ctx, log, func() bool { n--; return n < 0 })
 		}
 		p.judge(err)
-	})
+	}))
+}
+
+// calm forgets what went wrong while a transaction was ended that held the reader up: what is
+// altered at that moment may have any error.
+func (p *play) calm(had int, settled bool) {
+	if settled {
+		p.all = p.all[:had]
+	}
 }
 
 // read notes which tables were read whole.
@@ -46,7 +55,8 @@ func (p *play) read() {
 // follow begins a reading that goes on.
 func (p *play) follow() {
 	p.stop()
-	p.guarded(func() {
+	had := len(p.failed())
+	p.calm(had, p.guarded(func() {
 		ctx, cancel := context.WithCancel(p.Context())
 		p.m.change = func(c *driver.Capture) { c.Delay, c.Continuous = time.Millisecond, true }
 		log, err := p.m.capture(ctx)
@@ -72,7 +82,7 @@ func (p *play) follow() {
 			defer func() { r.done <- err }()
 			err = p.m.follow(ctx, log, func() bool { at := p.m.landed; r.landed.Store(&at); return false })
 		}()
-	})
+	}))
 }
 
 // await waits until the reading is where the log ends, or it has ended.

@@ -28,7 +28,7 @@ func TestCaptureHistories(t *testing.T) {
 	eachVersion(t, func(t *testing.T, server *servers.Server) {
 		db := handle(t, server)
 		givenTo(t, server, db)
-		run(t, db, "ALTER SYSTEM SET lock_timeout = '300ms'", "SELECT pg_reload_conf()")
+		run(t, db, "ALTER SYSTEM SET lock_timeout = '150ms'", "SELECT pg_reload_conf()")
 		wanted, steps, seeds := *stepsFlag, 0, shortSeeds
 		if wanted == 0 && !testing.Short() {
 			wanted = 2000

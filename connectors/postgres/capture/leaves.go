@@ -45,6 +45,9 @@ SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE EXISTS (SELECT FROM level l
 	// rowsOlder asks whether a partition has a row that is older than the note. Then its
 	// new heap does not come from a TRUNCATE.
 	rowsOlder = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE age(x.xmin) > age('%[2]s'::xid))`
+	// rowsOfHeap asks whether a partition has rows that are of the transaction which made its
+	// heap. It may have been emptied, UNLOGGED, filled and LOGGED by that.
+	rowsOfHeap = `SELECT EXISTS (SELECT FROM ONLY %[1]s x WHERE x.xmin = '%[2]d'::xid)`
 	// columnsOlder asks whether all columns of a table are as they were at the time of the
 	// note. Then its new heap comes from a TRUNCATE, or has the same rows (VACUUM FULL).
 	// One that is published with others may have been unlogged for a time. That leaves no
@@ -93,17 +96,17 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 			case before != 0:
 				question = fmt.Sprintf(rowsOlder, now.name, note.Oldest)
 			}
-			answer := "" // if this account may not look
-			if err := l.control.ask(ctx, question, func(_ int, row [][]byte) error {
-				answer = string(row[0])
-				return nil
-			}); err != nil && ctx.Err() != nil {
-				return nil, err
+			answer := l.answer(ctx, question)
+			if ctx.Err() != nil {
+				return nil, driver.E(driver.ErrTimeout, context.Cause(ctx), "stopped")
 			}
+			suspect := before == 0 && now.node != now.oid || before != 0 && answer != "t" // a new table has the number of its heap
 			switch {
 			case before == 0 && answer != "f":
 				l.refuse(t, partitioned(t, "its partition "+now.name+" was attached with rows, or has some that may be from before (make partitions with CREATE TABLE ... PARTITION OF, or sync once before they have rows)"))
-			case before == 0 && now.node != now.oid, before != 0 && answer != "t": // a new table has the number of its heap
+			case suspect && now.link != "" && l.answer(ctx, fmt.Sprintf(rowsOfHeap, now.name, now.xid)) != "f":
+				l.refuse(t, partitioned(t, "its partition "+now.name+" was filled by the transaction that truncated it, or its rows were written anew"))
+			case suspect:
 				all = append(all, suspicion{table: t, leaf: now, until: l.facts.end})
 				now.node = before // so that the next note has the old heap
 				t.leaves[oid] = now
@@ -112,6 +115,16 @@ func (l *changeLog) checkLeaves(ctx context.Context, note noted) (all []suspicio
 	}
 	l.accept()
 	return all, nil
+}
+
+// answer asks a question that is answered by t or f, and returns "" if this account may not
+// look.
+func (l *changeLog) answer(ctx context.Context, question string) (answer string) {
+	_ = l.control.ask(ctx, question, func(_ int, row [][]byte) error {
+		answer = string(row[0])
+		return nil
+	})
+	return answer
 }
 
 // noteLeaves takes partitions into the note that have come since, as they were found by
@@ -219,14 +232,20 @@ func (l *changeLog) noteTruncated(ctx context.Context) {
 		if !ok {
 			continue
 		}
+		found := map[string]partition{}
 		_ = l.control.ask(ctx, fmt.Sprintf(ofCaptured, session.OIDList([]int64{t.row.OID})), func(_ int, row [][]byte) error { // if it fails the table is read whole the next time
 			oid := string(row[1])
-			if before, ok := t.leaves[oid]; ok && uint32(session.Number(row[11])) == xid {
-				before.node = session.Number(row[8])
-				t.leaves[oid] = before
+			if now, ok := t.leaves[oid]; ok && uint32(session.Number(row[11])) == xid {
+				now.node, now.xid = session.Number(row[8]), xid
+				found[oid] = now
 			}
 			return nil
 		})
+		for oid, now := range found {
+			if now.link == "" || l.answer(ctx, fmt.Sprintf(rowsOfHeap, now.name, xid)) == "f" {
+				t.leaves[oid] = now
+			}
+		}
 	}
 	_ = l.takeNote(ctx, nil)
 }

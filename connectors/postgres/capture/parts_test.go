@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,6 +71,68 @@ func TestCaptureAPartitionComesWithRows(t *testing.T) {
 		m.tables["comes"].after = ""
 		m.synced()
 	})
+}
+
+// A partition whose DETACH CONCURRENTLY was interrupted is one for the catalog, and none for
+// who reads the table.
+func TestCaptureAPartitionIsHalfDetached(t *testing.T) {
+	eachVersion(t, func(t *testing.T, server *servers.Server) {
+		db := handle(t, server)
+		run(t, db, "CREATE TABLE half (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE half_1 PARTITION OF half FOR VALUES FROM (0) TO (10)", "CREATE TABLE half_2 PARTITION OF half FOR VALUES FROM (10) TO (20)", "INSERT INTO half VALUES (1), (11)")
+		m := newMirror(t, server, "half")
+		m.synced()
+		reader, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, reader, "SELECT * FROM half")
+		c, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, c, "SET lock_timeout = '100ms'")
+		if _, err := c.ExecContext(t.Context(), "ALTER TABLE half DETACH PARTITION half_2 CONCURRENTLY"); err == nil {
+			t.Fatal("it was not interrupted")
+		}
+		if err := errors.Join(c.Close(), reader.Rollback()); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.sync(); err != nil {
+			t.Fatal(err)
+		}
+		fails(t, m.refused["half"], driver.ErrReplaced, "detached")
+		m.tables["half"].after = ""
+		m.synced()
+		run(t, db, "INSERT INTO half_2 VALUES (12)", "INSERT INTO half VALUES (2)")
+		m.synced()
+		run(t, db, "ALTER TABLE half DETACH PARTITION half_2 FINALIZE")
+		m.synced()
+	})
+}
+
+// The note does not take the heap of a partition that was emptied during a reading, if the
+// transaction which did that put rows into it that the log does not have.
+func TestCaptureAPartitionIsUnloggedDuringAReading(t *testing.T) {
+	server := servers.PostgresWith(t, logical...)
+	db := handle(t, server)
+	run(t, db, "CREATE TABLE dark (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE dark_1 PARTITION OF dark FOR VALUES FROM (0) TO (10)", "INSERT INTO dark VALUES (1)")
+	m := newMirror(t, server, "dark")
+	m.synced()
+	m.between = func() { run(t, db, "TRUNCATE dark", "INSERT INTO dark VALUES (3)") }
+	m.synced()
+	m.between = func() {
+		run(t, db, "DO $$BEGIN TRUNCATE dark; ALTER TABLE dark_1 SET UNLOGGED; INSERT INTO dark VALUES (2); ALTER TABLE dark_1 SET LOGGED; END$$")
+	}
+	if err := m.sync(); err != nil {
+		t.Fatal(err)
+	}
+	m.between = nil
+	if err := m.sync(); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, m.refused["dark"], driver.ErrReplaced, "dark_1", "filled")
+	m.tables["dark"].after = ""
+	m.synced()
 }
 
 // ageNote has the note beside a publication be from long ago.

@@ -123,17 +123,19 @@ func description(control bool, where string) string {
 	}, "")
 }
 
-// BelowTable selects a table and everything that is a part of it or inherits from it.
+// BelowTable selects a table and everything that is a part of it or inherits from it. A
+// partition whose DETACH ... CONCURRENTLY was interrupted is no part any more: queries of the
+// table do not show it.
 const BelowTable = `
 WITH RECURSIVE tree AS (
   SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
-  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)`
+  UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid WHERE to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true')`
 
 // ReachedFrom selects a table or view, and everything whose rows it shows.
 const ReachedFrom = `
 WITH RECURSIVE named AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %[2]s AND c.relname = %[3]s),
 tree AS (SELECT oid FROM named UNION SELECT k.oid FROM tree, LATERAL (
-  SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = tree.oid
+  SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = tree.oid AND to_jsonb(i)->>'inhdetachpending' IS DISTINCT FROM 'true'
   UNION ALL SELECT d.refobjid FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
     WHERE v.oid = tree.oid AND v.relkind = 'v') k (oid))`
 

@@ -132,3 +132,19 @@ func (c *chronicle) exchange(s *sql.Conn, table string) {
 	c.run(s, "ALTER TABLE "+c.called(table)+" PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (5), PARTITION p1 VALUES LESS THAN MAXVALUE)")
 	c.run(s, fmt.Sprintf("CREATE TABLE %[1]s LIKE %[2]s; ALTER TABLE %[1]s REMOVE PARTITIONING; INSERT IGNORE INTO %[1]s (%[3]s) SELECT %[3]s FROM %[2]s WHERE id < 5 LIMIT 1; ALTER TABLE %[2]s EXCHANGE PARTITION p0 WITH TABLE %[1]s", x, c.called(table), columns))
 }
+
+// keys is a foreign key by which the server changes rows, or may not.
+func (c *chronicle) keys(s *sql.Conn, table string) {
+	other := c.table()
+	c.mayLose(table)
+	if columns := c.of(table); len(columns) > 0 {
+		k := quote(pick(c.r, columns...).name)
+		x := c.fresh("k")
+		c.run(s, "ALTER TABLE "+c.called(table)+" ADD CONSTRAINT "+x+" FOREIGN KEY ("+k+") REFERENCES "+c.called(other)+" (id) ON DELETE "+pick(c.r, "CASCADE", "SET NULL", "RESTRICT")+" ON UPDATE "+pick(c.r, "CASCADE", "SET NULL", "NO ACTION"))
+		c.run(s, "DELETE FROM "+c.called(other)+" LIMIT 1")
+		c.run(s, "UPDATE "+c.called(other)+" SET "+fmt.Sprint(c.sets(other, "", true)))
+		if c.often(60) {
+			c.run(s, "ALTER TABLE "+c.called(table)+" DROP FOREIGN KEY "+x)
+		}
+	}
+}

@@ -225,6 +225,11 @@ func (c *chronicle) failed(err error) {
 	c.t.Helper()
 	c.note("%v", err)
 	switch {
+	case errors.Is(err, driver.ErrTimeout) && strings.Contains(err.Error(), "is prepared") && len(c.prepared) == 0:
+		if !c.orphans {
+			c.t.Errorf("a transaction is waited for that nobody has prepared: %v", err)
+		}
+		c.anew()
 	case errors.Is(err, driver.ErrRetyped), errors.Is(err, driver.ErrTimeout), errors.Is(err, driver.ErrUnreachable):
 	case errors.Is(err, driver.ErrBadData) && strings.Contains(err.Error(), "no date"): // in a column that cannot be NULL
 		for _, name := range c.wanted {
@@ -235,13 +240,18 @@ func (c *chronicle) failed(err error) {
 		if !c.loose {
 			c.t.Errorf("the log is given up without need: %v", err)
 		}
-		for _, table := range c.tables {
-			table.after = ""
-		}
-		c.landed, c.loose = "", false
+		c.anew()
 	default:
 		c.t.Errorf("an error of another kind: %v", err)
 	}
+}
+
+// anew has all tables read whole.
+func (c *chronicle) anew() {
+	for _, table := range c.tables {
+		table.after = ""
+	}
+	c.landed, c.loose, c.orphans = "", false, false
 }
 
 // sync reads until nothing is new, and compares.

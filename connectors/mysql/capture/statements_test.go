@@ -2,7 +2,6 @@ package capture_test
 
 import (
 	"database/sql"
-	"fmt"
 	"strings"
 )
 
@@ -128,12 +127,18 @@ func (c *chronicle) step() {
 
 // part carries out a part of a transaction.
 func (c *chronicle) part(s *sql.Conn) {
-	switch c.r.IntN(8) {
+	switch c.r.IntN(10) {
 	case 0:
 		c.run(s, "SAVEPOINT "+pick(c.r, "s", "`S 2`", "r"))
 	case 1:
 		c.run(s, pick(c.r, "ROLLBACK TO s", "ROLLBACK TO SAVEPOINT `s 2`", "ROLLBACK TO r", "RELEASE SAVEPOINT s"))
-	case 2: // which may commit
+	case 2: // what is logged of a savepoint if there is a table without transactions
+		c.run(s, "SAVEPOINT s")
+		c.run(s, c.plain())
+		c.run(s, "INSERT INTO log_ VALUES ()")
+		c.run(s, c.plain())
+		c.run(s, pick(c.r, "ROLLBACK TO s", "RELEASE SAVEPOINT s"))
+	case 3: // which may commit
 		if table := c.table(); c.often(25) {
 			c.run(s, pick(c.r, "TRUNCATE "+c.called(table), "CREATE TEMPORARY TABLE IF NOT EXISTS tt (a int)", "DROP TEMPORARY TABLE IF EXISTS tt", "CREATE TABLE IF NOT EXISTS tu AS SELECT 1 AS a", "DROP TABLE IF EXISTS tu", "LOCK TABLES "+c.called(table)+" WRITE", "UNLOCK TABLES", "CREATE OR REPLACE VIEW vv AS SELECT 1", "FLUSH TABLES", "ANALYZE TABLE "+c.called(table)))
 		} else if c.often(20) {
@@ -212,7 +217,7 @@ func (c *chronicle) again(s *sql.Conn, table string) {
 		}
 	case 4:
 		if c.maria {
-			c.run(s, "CREATE OR REPLACE TABLE "+name+" LIKE "+c.called(other))
+			c.run(s, pick(c.r, "CREATE OR REPLACE TABLE "+name+" LIKE "+c.called(other), "CREATE TABLE "+x+" LIKE "+name+"; CREATE OR REPLACE TABLE "+name+" LIKE "+x+"; DROP TABLE "+x))
 		}
 	case 5:
 		c.run(s, "CREATE TABLE "+x+" AS SELECT * FROM "+name+"; RENAME TABLE "+name+" TO "+y+", "+x+" TO "+name)
@@ -282,7 +287,6 @@ func (c *chronicle) programs(s *sql.Conn, table string) {
 	x := c.fresh("p")
 	switch c.r.IntN(7) {
 	case 5:
-		c.run(s, "CREATE TABLE IF NOT EXISTS log_ (a int AUTO_INCREMENT PRIMARY KEY) ENGINE=MyISAM")
 		c.run(s, "BEGIN; INSERT INTO log_ VALUES (); "+c.plain()+"; INSERT INTO log_ VALUES (); ROLLBACK")
 		c.run(s, "ROLLBACK")
 	case 6:
@@ -315,6 +319,16 @@ func (c *chronicle) programs(s *sql.Conn, table string) {
 // temporary has a table hidden by a temporary one for a while.
 func (c *chronicle) temporary(s *sql.Conn, table string) {
 	c.mayLose()
+	switch c.r.IntN(4) {
+	case 0: // the log has of both that a table of this name was emptied
+		c.run(s, "SET SESSION binlog_format = 'MIXED'; CREATE TEMPORARY TABLE "+quote(table)+" (id int PRIMARY KEY); TRUNCATE TABLE "+quote(table)+"; DROP TEMPORARY TABLE "+quote(table))
+		c.run(s, "SET SESSION binlog_format = 'ROW'")
+		return
+	case 1:
+		x := c.fresh("p")
+		c.run(s, "CREATE PROCEDURE "+x+"() BEGIN CREATE TEMPORARY TABLE tmp (a int); INSERT INTO tmp VALUES (1); TRUNCATE TABLE "+quote(table)+"; DROP TEMPORARY TABLE tmp; END; CALL "+x+"()")
+		return
+	}
 	if c.run(s, "CREATE TEMPORARY TABLE "+quote(table)+pick(c.r, " LIKE "+quote(table), " (id int PRIMARY KEY, c0 int)")) != nil {
 		return
 	}
@@ -367,20 +381,4 @@ func (c *chronicle) harmless(s *sql.Conn, table string) {
 		"LOCK TABLES "+name+" WRITE; TRUNCATE "+name+"; UNLOCK TABLES", "DROP TABLE IF EXISTS "+x))
 	c.run(s, "UNLOCK TABLES")
 	clear(c.columns)
-}
-
-// keys is a foreign key by which the server changes rows, or may not.
-func (c *chronicle) keys(s *sql.Conn, table string) {
-	other := c.table()
-	c.mayLose(table)
-	if columns := c.of(table); len(columns) > 0 {
-		k := quote(pick(c.r, columns...).name)
-		x := c.fresh("k")
-		c.run(s, "ALTER TABLE "+c.called(table)+" ADD CONSTRAINT "+x+" FOREIGN KEY ("+k+") REFERENCES "+c.called(other)+" (id) ON DELETE "+pick(c.r, "CASCADE", "SET NULL", "RESTRICT")+" ON UPDATE "+pick(c.r, "CASCADE", "SET NULL", "NO ACTION"))
-		c.run(s, "DELETE FROM "+c.called(other)+" LIMIT 1")
-		c.run(s, "UPDATE "+c.called(other)+" SET "+fmt.Sprint(c.sets(other, "", true)))
-		if c.often(60) {
-			c.run(s, "ALTER TABLE "+c.called(table)+" DROP FOREIGN KEY "+x)
-		}
-	}
 }

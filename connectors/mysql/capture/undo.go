@@ -128,7 +128,7 @@ func (u *undo) overdue(over bool) error {
 			limit = preparedAtEnd
 		}
 		if since := time.Since(w.since); since > limit {
-			return driver.E(driver.ErrTimeout, nil, "the XA transaction %s is prepared and was neither committed nor rolled back for %s: nothing behind it can be landed; XA RECOVER shows it", w.gtid, limit)
+			return driver.E(driver.ErrTimeout, nil, "the XA transaction %s is prepared and was neither committed nor rolled back for %s: nothing behind it can be landed; XA RECOVER shows it, unless the server forgot it in a crash%s", w.gtid, limit, wayAnew)
 		}
 	}
 	return nil

@@ -134,8 +134,8 @@ func (p *play) kill() {
 	}
 	if r := p.reading; r != nil {
 		p.reading = nil
+		r.cancel() // one of no table, as all are refused, does not notice
 		<-r.done
-		r.cancel()
 	}
 }
 

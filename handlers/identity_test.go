@@ -55,7 +55,7 @@ func TestReplacedTables(t *testing.T) {
 		h.options.OnReplaced = ""
 		r := h.sync()
 		h.same(r, "swapped")
-		wantNote(t, r, "not the one whose rows landed before", "replaced")
+		wantNote(t, r, "not the one whose rows landed before", "to replace what had landed")
 		if r = h.sync(); r.Records != 0 || len(r.Notes) > 0 {
 			t.Errorf("after it: %d records, notes %q", r.Records, r.Notes)
 		}

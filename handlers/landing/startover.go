@@ -40,7 +40,7 @@ func (w *Writer) startOver(s syncstate.State) (bool, error) {
 		}
 		w.restarted = true
 		w.note("the table is not the one whose rows landed before (it was made anew, swapped or restored, or the source leads elsewhere): " +
-			"it was read from its start, and what had landed was replaced")
+			"it was read from its start, to replace what had landed")
 		return true, nil
 	}
 	if s.Total == 0 {

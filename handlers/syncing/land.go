@@ -157,7 +157,7 @@ func (l *lander) restart(t *tableRun, err error) (again bool, why error) {
 		return false, outcome.Failf(event.ReasonSchemaChanged, "%s; name it in sync_options.reset to start over, or set sync_options.on_replaced to restart", message)
 	}
 	t.options.Replaced = true
-	t.note(message + ": it was read from its start, and what had landed was replaced")
+	t.note(message + ": it was read from its start, to replace what had landed")
 	return true, nil
 }
 

@@ -41,12 +41,12 @@ type ahead struct {
 	added []string
 }
 
-// capturedQuery asks for tables, their columns, what virtual ones are, and the foreign keys that may change
-// their rows. What a foreign key does is not shown to an account that may only SELECT;
-// that there is one is.
+// capturedQuery asks for tables, their columns, what virtual ones are made of, and the
+// foreign keys that may change their rows. What a foreign key does is not shown to an account
+// that may only SELECT; that there is one is.
 const capturedQuery = `SELECT 't', TABLE_NAME, TABLE_TYPE, ENGINE, UNIX_TIMESTAMP(CREATE_TIME), NULL, NULL, NULL FROM information_schema.TABLES WHERE TABLE_SCHEMA = %[1]s
 UNION ALL SELECT 'c', TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, DATETIME_PRECISION, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s
-UNION ALL SELECT 'v', TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION, NULL, NULL, NULL, NULL FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND EXTRA LIKE '%%VIRTUAL%%'
+UNION ALL SELECT 'v', TABLE_NAME, COLUMN_NAME, %[2]s, NULL, NULL, NULL, NULL FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %[1]s AND EXTRA LIKE '%%VIRTUAL%%'
 UNION ALL SELECT 'f', TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE, NULL, NULL, NULL FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %[1]s
 UNION ALL SELECT DISTINCT 'k', TABLE_NAME, CONSTRAINT_NAME, NULL, NULL, NULL, NULL, NULL FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = %[1]s AND REFERENCED_TABLE_NAME IS NOT NULL`
 
@@ -65,7 +65,11 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 	}
 	all := map[string]*found{}
 	var columns [][]*string
-	err := c.Query(ctx, fmt.Sprintf(capturedQuery, session.Literal(s.pool.Settings.Database)), func(row []*string) error {
+	expression := "GENERATION_EXPRESSION"
+	if c.MariaDB && c.Version < 100200 {
+		expression = "'@'" // which it does not tell, and may be anything
+	}
+	err := c.Query(ctx, fmt.Sprintf(capturedQuery, session.Literal(s.pool.Settings.Database), expression), func(row []*string) error {
 		name := session.Text(row[1])
 		if all[name] == nil {
 			all[name] = &found{keys: map[string]bool{}, shown: map[string]bool{}, virtual: map[string]string{}}
@@ -159,7 +163,7 @@ func (s *Capturer) describe(ctx context.Context, c *session.Session, tables []dr
 			one.refused = s.unreadable(one, bad)
 		}
 		if one.refused == nil {
-			one.refused = one.zoned(f.virtual)
+			one.refused = one.bySession(f.virtual, c.MariaDB)
 		}
 	}
 	return out, nil

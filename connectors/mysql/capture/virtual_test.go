@@ -11,15 +11,19 @@ import (
 	"headwater/connectors/mysql/session"
 )
 
-// The values of virtual columns that go by a session's time zone are in the log as the
+// The values of virtual columns that go by a session, or the time, are in the log as the
 // writer sees them: tables with such columns are refused, and those that look alike land
 // as they are.
-func TestVirtualColumnsOfATimeZone(t *testing.T) {
+func TestVirtualColumnsOfASession(t *testing.T) {
 	server, db := logServer(t)
-	virtualColumns(t, server, db, []string{"u bigint AS (UNIX_TIMESTAMP(ts)) VIRTUAL"}, []string{"s bigint AS (UNIX_TIMESTAMP(dt)) VIRTUAL"})
+	virtualColumns(t, server, db, []string{
+		"u bigint AS (UNIX_TIMESTAMP(ts)) VIRTUAL", "e varchar(99) AS (CONCAT(id, '@', 'it''s now() \\\\')) VIRTUAL", "`rand(@` int, q int AS (`rand(@` + 1) VIRTUAL", "c varchar(30) AS (CONVERT_TZ(dt, '+01:00', '+02:00')) VIRTUAL",
+	}, []string{
+		"s bigint AS (UNIX_TIMESTAMP(dt)) VIRTUAL", "age int AS (TIMESTAMPDIFF(YEAR, dt, CURDATE())) VIRTUAL", "age int AS (DATEDIFF(NOW(), dt)) VIRTUAL", "w varchar(99) AS (CONCAT('it''s ', CURRENT_USER())) VIRTUAL", "m varchar(99) AS (@@sql_mode) VIRTUAL", "r double AS (RAND()) VIRTUAL",
+	})
 }
 
-func TestMySQLVirtualColumnsOfATimeZone(t *testing.T) {
+func TestMySQLVirtualColumnsOfASession(t *testing.T) {
 	server, db := mysqlServer(t)
 	virtualColumns(t, server, db, nil, nil)
 }
@@ -42,7 +46,7 @@ func virtualColumns(t *testing.T, server *servers.Server, db *sql.DB, same, refu
 						t.Fatal(err)
 					}
 					f.same()
-				} else if err := log.Refused()[0]; !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), "time zone of the session") {
+				} else if err := log.Refused()[0]; !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), "go by the session") {
 					t.Errorf("refused with %v", err)
 				}
 			})
